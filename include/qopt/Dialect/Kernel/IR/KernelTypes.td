@@ -1,0 +1,101 @@
+//===- KernelTypes.td - Types and attributes of kernel -----*- tablegen -*-===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QOPT_DIALECT_KERNEL_IR_KERNELTYPES_TD
+#define QOPT_DIALECT_KERNEL_IR_KERNELTYPES_TD
+
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/BuiltinTypes.td"
+include "mlir/IR/CommonAttrConstraints.td"
+include "mlir/IR/CommonTypeConstraints.td"
+include "mlir/IR/EnumAttr.td"
+include "qopt/Dialect/Kernel/IR/KernelDialect.td"
+include "qopt/Dialect/Kernel/IR/KernelEnums.td"
+include "qopt/Dialect/QOpt/IR/QOptTypes.td"
+
+def Kernel_StepInputAttr : EnumAttr<Kernel_Dialect, Kernel_StepInput, "step_input">;
+def Kernel_RowsAttr : EnumAttr<Kernel_Dialect, Kernel_Rows, "rows">;
+
+//===----------------------------------------------------------------------===//
+// Attributes
+//===----------------------------------------------------------------------===//
+
+class Kernel_Attr<string name, string attrMnemonic> : AttrDef<Kernel_Dialect, name> {
+  let mnemonic = attrMnemonic;
+}
+
+def Kernel_LayoutAttr : Kernel_Attr<"Layout", "layout"> {
+  let summary = "The order of a packed weight's bytes.";
+  let description = [{
+    `row_major`: the elements in order, nothing else.
+
+    `tiled`, for the CPU: rows (output channels) in tiles of `tile_n`, the last
+    one filled up with zeros; K is filled up with zeros to a multiple of
+    `k_pack`. A vector lane is a channel, so that every sum over K runs in one
+    order, whatever the tile of tokens. A tile holds, one after another,
+
+    - for each group of K (the whole of K where the scales are per channel or
+      there are none): the codes `[K_group / k_pack][tile_n][k_pack]`, 4-bit ones
+      packed low nibble first, then the group's scales `[tile_n]` and, if affine,
+      its minima `[tile_n]`, in their types.
+
+    4-bit codes are stored offset by 8 (`i4`) or as they are (`ui4`). After
+    quantized tiles of `i8` come `tile_n` int32 sums of the codes over K, which
+    correct for activations offset to unsigned. Every tile starts at a multiple
+    of 64 bytes.
+  }];
+  let parameters = (ins EnumParameter<Kernel_LayoutKind>:$kind,
+                        DefaultValuedParameter<"int64_t", "0">:$tile_n,
+                        DefaultValuedParameter<"int64_t", "0">:$k_pack);
+  let assemblyFormat = "`<` $kind (`,` struct($tile_n, $k_pack)^)? `>`";
+  let genVerifyDecl = 1;
+}
+
+def Kernel_ScheduleAttr : Kernel_Attr<"Schedule", "schedule"> {
+  let summary = "How a launch is cut, and why.";
+  let description = [{
+    `params` are the target's tile and split sizes by name; `reason` says why
+    they were chosen; `rejected` lists what else was considered.
+
+    ```mlir
+    #kernel.schedule<{tile_m = 4 : i64}, reason = "16 accumulators of 16 lanes fit 32 registers",
+                     rejected = ["tile_m = 8: 32 accumulators leave no register for weights"]>
+    ```
+  }];
+  let parameters = (ins "::mlir::DictionaryAttr":$params, "::mlir::StringAttr":$reason,
+                        OptionalParameter<"::mlir::ArrayAttr">:$rejected);
+  let assemblyFormat = "`<` $params `,` `reason` `=` $reason (`,` `rejected` `=` $rejected^)? `>`";
+  let extraClassDeclaration = [{
+    /// The parameter `name`, or `otherwise` when there is none.
+    int64_t get(::llvm::StringRef name, int64_t otherwise) const;
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Types
+//===----------------------------------------------------------------------===//
+
+def Kernel_PackedType : TypeDef<Kernel_Dialect, "Packed"> {
+  let mnemonic = "packed";
+  let summary = "A weight as the byte image that its kernels stream.";
+  let description = [{
+    The logical tensor and the order of its bytes.
+
+    ```mlir
+    !kernel.packed<tensor<960x576x!qopt.q<i4, group = 64, scale = bf16>>,
+                   #kernel.layout<tiled, tile_n = 64, k_pack = 8>>
+    ```
+  }];
+  let parameters = (ins "::mlir::RankedTensorType":$tensor, "::qopt::kernel::LayoutAttr":$layout);
+  let assemblyFormat = "`<` $tensor `,` $layout `>`";
+  let genVerifyDecl = 1;
+}
+
+def Kernel_Buffer : MemRefOf<[F32, BF16, F16, I8, I32, F8E4M3FN]>;
+def Kernel_Operand : AnyTypeOf<[Kernel_Buffer, Kernel_PackedType]>;
+
+#endif // QOPT_DIALECT_KERNEL_IR_KERNELTYPES_TD

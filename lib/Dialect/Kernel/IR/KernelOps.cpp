@@ -1,0 +1,222 @@
+//===- KernelOps.cpp - Syntax and verification of operations --------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "qopt/Dialect/Kernel/IR/KernelDialect.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/OpImplementation.h"
+
+using namespace mlir;
+using namespace qopt::kernel;
+using qopt::QuantizedType;
+
+static MemRefType bufferOf(Value value) { return cast<MemRefType>(value.getType()); }
+static int64_t lastDim(Value value) { return bufferOf(value).getShape().back(); }
+
+static LogicalResult verifyLastDim(Operation *op, Value value, int64_t expected, StringRef what) {
+  if (lastDim(value) == expected)
+    return success();
+  return op->emitOpError() << what << " has " << lastDim(value) << " columns, expected "
+                           << expected;
+}
+
+/// A launch writes values, or per-token codes and their float32 scales.
+static LogicalResult verifyValuesOrCodes(Operation *op, OperandRange outs, int64_t columns) {
+  if (outs.size() != 1 && outs.size() != 2)
+    return op->emitOpError() << "has " << outs.size() << " outputs, expected 1, or 2 for codes and scales";
+  if (failed(verifyLastDim(op, outs[0], columns, "output")))
+    return failure();
+  if (outs.size() == 1)
+    return success();
+  Type codes = bufferOf(outs[0]).getElementType();
+  if (!codes.isInteger(8) && !isa<Float8E4M3FNType>(codes))
+    return op->emitOpError("codes must be i8 or f8E4M3FN, found ") << codes;
+  MemRefType scales = bufferOf(outs[1]);
+  if (scales.getRank() != 1 || !scales.getElementType().isF32())
+    return op->emitOpError("scales must be memref<?xf32>, found ") << scales;
+  return success();
+}
+
+static LogicalResult verifyOneOutput(Operation *op, OperandRange outs) {
+  if (outs.size() == 1)
+    return success();
+  return op->emitOpError() << "has " << outs.size() << " outputs, expected 1";
+}
+
+//===----------------------------------------------------------------------===//
+// Syntax
+//===----------------------------------------------------------------------===//
+
+static ParseResult parseSymbolList(OpAsmParser &parser, ArrayAttr &sources) {
+  SmallVector<Attribute> names;
+  auto parseOne = [&]() -> ParseResult {
+    StringAttr name;
+    if (parser.parseSymbolName(name))
+      return failure();
+    names.push_back(FlatSymbolRefAttr::get(name));
+    return success();
+  };
+  if (parser.parseCommaSeparatedList(parseOne))
+    return failure();
+  sources = parser.getBuilder().getArrayAttr(names);
+  return success();
+}
+
+static void printSymbolList(OpAsmPrinter &printer, Operation *, ArrayAttr sources) {
+  llvm::interleaveComma(sources.getAsRange<FlatSymbolRefAttr>(), printer,
+                        [&](FlatSymbolRefAttr name) { printer.printSymbolName(name.getValue()); });
+}
+
+static ParseResult parseInteger(OpAsmParser &parser, IntegerAttr &value) {
+  int64_t integer;
+  if (parser.parseInteger(integer))
+    return failure();
+  value = parser.getBuilder().getI64IntegerAttr(integer);
+  return success();
+}
+
+static void printInteger(OpAsmPrinter &printer, Operation *, IntegerAttr value) {
+  printer << value.getInt();
+}
+
+//===----------------------------------------------------------------------===//
+// The plan and its values
+//===----------------------------------------------------------------------===//
+
+LogicalResult PlanOp::verify() {
+  if (getMaxTokens() <= 0 || getMaxLogitRows() <= 0)
+    return emitOpError("max_tokens and max_logit_rows must be positive");
+  if (getMaxLogitRows() > getMaxTokens())
+    return emitOpError() << "max_logit_rows " << getMaxLogitRows() << " exceeds max_tokens "
+                         << getMaxTokens();
+  return success();
+}
+
+LogicalResult AllocOp::verify() {
+  MemRefType type = bufferOf(getResult());
+  if (!type.getLayout().isIdentity() || type.getRank() == 0 || !type.isDynamicDim(0) ||
+      type.getNumDynamicDims() != 1)
+    return emitOpError("expected contiguous rows of a static size, found ") << type;
+  return success();
+}
+
+LogicalResult SliceOp::verify() {
+  MemRefType input = bufferOf(getInput()), result = bufferOf(getResult());
+  if (!input.getLayout().isIdentity() || input.getRank() != 2 || result.getRank() != 2)
+    return emitOpError("input must be a contiguous buffer of rank 2, found ") << input;
+  int64_t stride = input.getDimSize(1), offset = getOffset();
+  if (offset < 0 || offset + result.getDimSize(1) > stride)
+    return emitOpError() << "columns [" << offset << ", " << offset + result.getDimSize(1)
+                         << ") are outside of the input's " << stride;
+  auto expected = StridedLayoutAttr::get(getContext(), offset, {stride, 1});
+  if (result.getLayout() != expected)
+    return emitOpError("result has layout ") << result.getLayout() << ", expected " << expected;
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Launches
+//===----------------------------------------------------------------------===//
+
+LogicalResult EmbeddingOp::verify() {
+  if (failed(verifyOneOutput(*this, getOuts())))
+    return failure();
+  return verifyLastDim(*this, getOuts()[0], getTable().getType().getTensor().getDimSize(1),
+                       "output");
+}
+
+LogicalResult NormOp::verify() {
+  if (failed(verifyLastDim(*this, getWeight(), lastDim(getInput()), "weight")))
+    return failure();
+  return verifyValuesOrCodes(*this, getOuts(), lastDim(getInput()));
+}
+
+LogicalResult QuantizeOp::verify() {
+  if (getOuts().size() != 2)
+    return emitOpError() << "has " << getOuts().size() << " outputs, expected codes and scales";
+  return verifyValuesOrCodes(*this, getOuts(), lastDim(getInput()));
+}
+
+LogicalResult GemmOp::verify() {
+  RankedTensorType weight = getWeight().getType().getTensor();
+  if (failed(verifyOneOutput(*this, getOuts())) ||
+      failed(verifyLastDim(*this, getInput(), weight.getDimSize(1), "input")) ||
+      failed(verifyLastDim(*this, getOuts()[0], weight.getDimSize(0), "output")))
+    return failure();
+  for (Value extra : getExtras())
+    if (failed(verifyLastDim(*this, extra, weight.getDimSize(0), "extra operand")))
+      return failure();
+  Type input = bufferOf(getInput()).getElementType();
+  bool isCodes = input.isInteger(8) || isa<Float8E4M3FNType>(input);
+  if (isCodes != static_cast<bool>(getScales()))
+    return emitOpError("scales go with i8 or f8E4M3FN input, and only with it, found ") << input;
+  auto quantized = dyn_cast<QuantizedType>(weight.getElementType());
+  if (isCodes && (!quantized || !quantized.isPerChannel() || quantized.getStorage() != input))
+    return emitOpError("input of ") << input << " needs a per_channel weight of the same storage, found "
+                                    << weight.getElementType();
+  Block &body = getEpilogue().front();
+  if (body.getNumArguments() != getExtras().size() + 1 || !body.getArgument(0).getType().isF32())
+    return emitOpError("epilogue must take the f32 sum and one element of each extra operand");
+  for (auto [argument, extra] : llvm::zip(body.getArguments().drop_front(), getExtras()))
+    if (argument.getType() != bufferOf(extra).getElementType())
+      return emitOpError("epilogue argument has type ") << argument.getType() << ", expected "
+                                                        << bufferOf(extra).getElementType();
+  auto yield = dyn_cast<YieldOp>(body.back());
+  if (!yield || yield.getValue().getType() != bufferOf(getOuts()[0]).getElementType())
+    return emitOpError("epilogue must yield the output's element type");
+  return success();
+}
+
+LogicalResult ElementwiseOp::verify() {
+  if (getInputs().empty())
+    return emitOpError("needs an input");
+  int64_t columns = lastDim(getInputs()[0]);
+  for (Value input : getInputs())
+    if (failed(verifyLastDim(*this, input, columns, "input")))
+      return failure();
+  if (failed(verifyValuesOrCodes(*this, getOuts(), columns)))
+    return failure();
+  Block &block = getBody().front();
+  if (block.getNumArguments() != getInputs().size())
+    return emitOpError("body must take one element of each input");
+  for (auto [argument, input] : llvm::zip(block.getArguments(), getInputs()))
+    if (argument.getType() != bufferOf(input).getElementType())
+      return emitOpError("body argument has type ") << argument.getType() << ", expected "
+                                                    << bufferOf(input).getElementType();
+  auto yield = dyn_cast<YieldOp>(block.back());
+  Type expected = getOuts().size() == 2 ? Type(Float32Type::get(getContext()))
+                                        : bufferOf(getOuts()[0]).getElementType();
+  if (!yield || yield.getValue().getType() != expected)
+    return emitOpError("body must yield ") << expected;
+  return success();
+}
+
+LogicalResult RotaryTableOp::verify() {
+  if (failed(verifyOneOutput(*this, getOuts())))
+    return failure();
+  if (!bufferOf(getOuts()[0]).getElementType().isF32())
+    return emitOpError("output must be f32");
+  return verifyLastDim(*this, getOuts()[0], getRope().getHeadDim(), "output");
+}
+
+LogicalResult RopeOp::verify() {
+  if (failed(verifyOneOutput(*this, getOuts())) ||
+      failed(verifyLastDim(*this, getOuts()[0], lastDim(getInput()), "output")))
+    return failure();
+  if (lastDim(getInput()) % lastDim(getTable()) != 0)
+    return emitOpError() << "input's " << lastDim(getInput()) << " columns are not a multiple of head_dim "
+                         << lastDim(getTable());
+  return success();
+}
+
+LogicalResult GatherOp::verify() {
+  if (failed(verifyOneOutput(*this, getOuts())))
+    return failure();
+  return verifyLastDim(*this, getOuts()[0], lastDim(getInput()), "output");
+}
+
+#define GET_OP_CLASSES
+#include "qopt/Dialect/Kernel/IR/KernelOps.cpp.inc"
