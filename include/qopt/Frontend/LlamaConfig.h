@@ -14,24 +14,10 @@
 #define QOPT_FRONTEND_LLAMACONFIG_H
 
 #include "qopt/Frontend/Weights.h"
+#include "qopt/Support/Rope.h"
 #include <cstdint>
-#include <vector>
 
 namespace qopt {
-
-/// Rotary embedding of head_dim / 2 frequencies f[i] = theta^(-2i/head_dim),
-/// rescaled as `scaling` says. Halves are rotated against each other
-/// (rotate_half of the reference implementation), not neighbours.
-struct RopeConfig {
-  enum class Scaling { none, linear, llama3, table };
-  double theta = 10000.0;
-  Scaling scaling = Scaling::none;
-  double factor = 1.0;          ///< linear, llama3
-  double lowFreqFactor = 1.0;   ///< llama3
-  double highFreqFactor = 4.0;  ///< llama3
-  int64_t originalContext = 8192; ///< llama3, tokens
-  std::vector<float> table;     ///< table: explicit frequencies, head_dim / 2
-};
 
 struct LlamaConfig {
   int64_t vocabSize = 0;
