@@ -1,0 +1,285 @@
+//===- Passes.td - Passes over qopt and kernel --------------*- tablegen -*-===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QOPT_TRANSFORMS_PASSES_TD
+#define QOPT_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+//===----------------------------------------------------------------------===//
+// qopt to qopt
+//===----------------------------------------------------------------------===//
+
+def CanonicalOrder : Pass<"qopt-canonical-order", "::mlir::ModuleOp"> {
+  let summary = "Sort the operations of a model by data flow";
+  let description = [{
+    Frontends build or raise the same model in different orders. This pass puts
+    the body of `@forward` in the post-order of a depth-first walk from the
+    results, operands first to last, so that equal graphs print equal text.
+
+    ```mlir
+    %w = qopt.weight @b : tensor<4x4xf32>      // before: %w first
+    %v = qopt.weight @a : tensor<4x4xf32>
+    %0 = qopt.linear %x, %v : ...
+    %1 = qopt.linear %0, %w : ...
+    ```
+    becomes
+    ```mlir
+    %v = qopt.weight @a : tensor<4x4xf32>
+    %0 = qopt.linear %x, %v : ...
+    %w = qopt.weight @b : tensor<4x4xf32>
+    %1 = qopt.linear %0, %w : ...
+    ```
+
+    Equal weights become one operation first. On entry the module is in dense
+    form (no side effects); on exit it is the same graph.
+  }];
+}
+
+def PageKV : Pass<"qopt-page-kv", "::mlir::ModuleOp"> {
+  let summary = "Turn a dense model into a ragged one over a paged cache";
+  let description = [{
+    `[batch, seq]` tokens with past and present tensors become `[T]` tokens of
+    any mix of sequences, with keys and values in the pages of a cache. The
+    attention mask and the positions are what the batch says by construction,
+    which the importer has proved of the source.
+
+    ```mlir
+    %y, %pk, %pv = qopt.attention %q, %k, %v, %mask, %past_k, %past_v {...}
+      : (tensor<?x?x128xf32>, ...) -> (tensor<?x?x128xf32>, ...)
+    ```
+    becomes
+    ```mlir
+    qopt.kv_append %k, %v, %cache, %batch {layer = 0 : i64} : ...
+    %y = qopt.paged_attention %q, %cache, %batch {layer = 0 : i64, ...}
+      : (tensor<?x128xf32>, ...) -> tensor<?x128xf32>
+    ```
+
+    On exit `@forward` takes tokens, batch and cache, and returns the logits.
+  }];
+  let options = [
+    Option<"pageTokens", "page-tokens", "int64_t", "64", "tokens in a page">];
+}
+
+def AssignSchemes : Pass<"qopt-assign-schemes", "::mlir::ModuleOp"> {
+  let summary = "Choose the number format of every tensor and linear layer";
+  let description = [{
+    Activations, norms, embedding and head become bfloat16 (float32 for `fp32`);
+    the linear layers of the blocks become what `format` says:
+
+    - `fp32`, `bf16`: plain;
+    - `w8a8-fp8`, `w8a8-int8`: weights per channel, inputs quantized per token;
+    - `w4a16`: weights in groups of `group-size` along K (0: 128, or else the
+      larger of 64 and 32 that divides K), with float minima if `asymmetric`;
+    - `keep`: what the source stores (`stored`), bfloat16 where it stores floats.
+
+    ```mlir
+    %w = qopt.weight @w : tensor<64x64xf32>
+    %y = qopt.linear %x, %w : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
+    ```
+    becomes with `format=w8a8-int8`
+    ```mlir
+    %w = qopt.weight @w : tensor<64x64x!qopt.q<i8, per_channel, scale = f32>>
+    %q = qopt.quantize %x
+      : (tensor<?x64xbf16>) -> tensor<?x64x!qopt.q<i8, per_token, scale = f32>>
+    %y = qopt.linear %q, %w : (...) -> tensor<?x64xbf16>
+    ```
+
+    A linear layer whose K no group size divides is an error at the layer.
+  }];
+  let options = [
+    Option<"format", "format", "std::string", "\"bf16\"",
+           "fp32, bf16, w8a8-fp8, w8a8-int8, w4a16 or keep">,
+    Option<"groupSize", "group-size", "int64_t", "0", "w4a16: elements that share a scale, 0 chooses">,
+    Option<"asymmetric", "asymmetric", "bool", "false", "w4a16: a float minimum for each group">];
+}
+
+def FuseQKV : Pass<"qopt-fuse-qkv", "::mlir::func::FuncOp"> {
+  let summary = "Merge the query, key and value projections into one linear layer";
+  let description = [{
+    `[x q^T, x k^T, x v^T] = x [q; k; v]^T`: one launch, one pass over x. The
+    results become slices, which cost nothing.
+
+    ```mlir
+    %q = qopt.linear %x, %wq : ...
+    %k = qopt.linear %x, %wk : ...
+    %v = qopt.linear %x, %wv : ...
+    ```
+    becomes
+    ```mlir
+    %w = qopt.weight @q, @k, @v : tensor<960x576xbf16>
+    %y = qopt.linear %x, %w : (tensor<?x576xbf16>, tensor<960x576xbf16>) -> tensor<?x960xbf16>
+    %q = qopt.slice %y {offset = 0 : i64} : ...
+    ```
+
+    The layers must read the same input, be quantized alike, and feed one
+    `qopt.paged_attention` and `qopt.kv_append`.
+  }];
+}
+
+def FuseGateUp : Pass<"qopt-fuse-gate-up", "::mlir::func::FuncOp"> {
+  let summary = "Merge the gate and up projections into one linear layer";
+  let description = [{
+    `[x g^T, x u^T] = x [g; u]^T` for the two operands of a `qopt.silu_mul`.
+
+    ```mlir
+    %g = qopt.linear %x, %wg : ...
+    %u = qopt.linear %x, %wu : ...
+    %y = qopt.silu_mul %g, %u : ...
+    ```
+    becomes
+    ```mlir
+    %w = qopt.weight @gate, @up : tensor<3072x576xbf16>
+    %gu = qopt.linear %x, %w : (tensor<?x576xbf16>, tensor<3072x576xbf16>) -> tensor<?x3072xbf16>
+    %g = qopt.slice %gu {offset = 0 : i64} : ...
+    %u = qopt.slice %gu {offset = 1536 : i64} : ...
+    %y = qopt.silu_mul %g, %u : ...
+    ```
+  }];
+}
+
+def FuseNormQuantize : Pass<"qopt-fuse-norm-quantize", "::mlir::func::FuncOp"> {
+  let summary = "Merge a quantization into the RMSNorm before it";
+  let description = [{
+    The norm has the whole row at hand, so that it can find the row's scale.
+
+    ```mlir
+    %n = qopt.rms_norm %x, %w {eps = 1.0e-5 : f64} : ... -> tensor<?x576xbf16>
+    %q = qopt.quantize %n : (...) -> tensor<?x576x!qopt.q<i8, per_token, scale = f32>>
+    ```
+    becomes
+    ```mlir
+    %q = qopt.rms_norm %x, %w {eps = 1.0e-5 : f64}
+      : ... -> tensor<?x576x!qopt.q<i8, per_token, scale = f32>>
+    ```
+
+    The normalised value may have no other use.
+  }];
+}
+
+def FuseSiluQuantize : Pass<"qopt-fuse-silu-quantize", "::mlir::func::FuncOp"> {
+  let summary = "Merge a quantization into the silu_mul before it";
+  let description = [{
+    ```mlir
+    %y = qopt.silu_mul %g, %u : ... -> tensor<?x1536xbf16>
+    %q = qopt.quantize %y : (...) -> tensor<?x1536x!qopt.q<i8, per_token, scale = f32>>
+    ```
+    becomes
+    ```mlir
+    %q = qopt.silu_mul %g, %u : ... -> tensor<?x1536x!qopt.q<i8, per_token, scale = f32>>
+    ```
+
+    The product may have no other use.
+  }];
+}
+
+def FuseRopeAppend : Pass<"qopt-fuse-rope-append", "::mlir::func::FuncOp"> {
+  let summary = "Merge the ropes of queries and keys with the cache write";
+  let description = [{
+    ```mlir
+    %qr = qopt.rope %q, %batch {rope = #rope} : ...
+    %kr = qopt.rope %k, %batch {rope = #rope} : ...
+    qopt.kv_append %kr, %v, %cache, %batch {layer = 0 : i64} : ...
+    %y = qopt.paged_attention %qr, %cache, %batch {...} : ...
+    ```
+    becomes
+    ```mlir
+    %qr = qopt.rope_append %q, %k, %v, %cache, %batch {layer = 0 : i64, rope = #rope} : ...
+    %y = qopt.paged_attention %qr, %cache, %batch {...} : ...
+    ```
+
+    The rotated key may have no other use than the cache write.
+  }];
+}
+
+def FuseResidual : Pass<"qopt-fuse-residual", "::mlir::func::FuncOp"> {
+  let summary = "Merge a residual addition into the linear layer before it";
+  let description = [{
+    `x w^T + r` is added in float32 and rounded once.
+
+    ```mlir
+    %y = qopt.linear %x, %w : ... -> tensor<?x576xbf16>
+    %z = qopt.add %r, %y : tensor<?x576xbf16>
+    ```
+    becomes
+    ```mlir
+    %z = qopt.linear %x, %w residual(%r) : ... -> tensor<?x576xbf16>
+    ```
+
+    The linear layer may have no other use and no residual yet.
+  }];
+}
+
+def PackWeights : Pass<"qopt-pack-weights", "::mlir::func::FuncOp"> {
+  let summary = "Choose the byte image of every weight";
+  let description = [{
+    Puts the attribute `kernel.layout` on every matrix: the order of bytes that
+    the target's kernels stream. A weight that is read by several operations
+    (tied embeddings) has one image. The bytes are written when the artifact is.
+
+    ```mlir
+    %w = qopt.weight @w : tensor<64x64xbf16>
+    ```
+    becomes
+    ```mlir
+    %w = qopt.weight @w {kernel.layout = #kernel.layout<tiled, tile_n = 64, k_pack = 2>}
+      : tensor<64x64xbf16>
+    ```
+  }];
+  let dependentDialects = ["::qopt::kernel::KernelDialect"];
+  let options = [Option<"target", "target", "std::string", "\"cpu:x86-64-v4\"",
+                        "the target whose kernels read the image">];
+}
+
+//===----------------------------------------------------------------------===//
+// kernel
+//===----------------------------------------------------------------------===//
+
+def SelectSchedule : Pass<"kernel-select-schedule", "::mlir::ModuleOp"> {
+  let summary = "Choose how each launch is cut, and say why";
+  let description = [{
+    Copies the one plan into a plan for each bucket of token counts and puts a
+    `#kernel.schedule` on every gemm of each, from its shape, format, bucket and
+    target.
+
+    ```mlir
+    kernel.plan @step max_tokens = 512 max_logit_rows = 512 { ... kernel.gemm ... }
+    ```
+    becomes
+    ```mlir
+    kernel.plan @step_1 max_tokens = 1 max_logit_rows = 1 {
+      kernel.gemm ... attributes {schedule = #kernel.schedule<{tile_m = 1 : i64}, reason = "...">}
+    }
+    kernel.plan @step_16 max_tokens = 16 max_logit_rows = 16 { ... }
+    ```
+  }];
+  let options = [
+    Option<"target", "target", "std::string", "\"cpu:x86-64-v4\"", "the target">,
+    ListOption<"buckets", "buckets", "int64_t", "token counts that get a plan of their own">];
+}
+
+def PlanMemory : Pass<"kernel-plan-memory", "::mlir::ModuleOp"> {
+  let summary = "Give every buffer its place in the arena";
+  let description = [{
+    Buffers whose lives do not meet share bytes: in order of size, largest first,
+    each takes the lowest offset that is free during its life, a multiple of 64
+    bytes. A life runs from a buffer's first launch to its last; the plan's
+    output lives to the end.
+
+    ```mlir
+    %x = kernel.alloc : memref<?x576xbf16>
+    ```
+    becomes
+    ```mlir
+    %x = kernel.alloc {offset = 4096 : i64} : memref<?x576xbf16>
+    ```
+
+    On exit every plan has `arena_bytes`.
+  }];
+}
+
+#endif // QOPT_TRANSFORMS_PASSES_TD

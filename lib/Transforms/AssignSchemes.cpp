@@ -1,0 +1,148 @@
+//===- AssignSchemes.cpp - Choose number formats --------------------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "qopt/Transforms/Passes.h"
+#include "llvm/ADT/StringSwitch.h"
+
+namespace qopt {
+#define GEN_PASS_DEF_ASSIGNSCHEMES
+#include "qopt/Transforms/Passes.h.inc"
+} // namespace qopt
+
+using namespace mlir;
+using namespace qopt;
+
+namespace {
+
+enum class Format { fp32, bf16, fp8, int8, w4a16, keep };
+
+std::optional<Format> parseFormat(StringRef name) {
+  return llvm::StringSwitch<std::optional<Format>>(name)
+      .Case("fp32", Format::fp32)
+      .Case("bf16", Format::bf16)
+      .Case("w8a8-fp8", Format::fp8)
+      .Case("w8a8-int8", Format::int8)
+      .Case("w4a16", Format::w4a16)
+      .Case("keep", Format::keep)
+      .Default(std::nullopt);
+}
+
+struct AssignSchemes : public qopt::impl::AssignSchemesBase<AssignSchemes> {
+  using AssignSchemesBase::AssignSchemesBase;
+
+  void runOnOperation() override {
+    std::optional<Format> parsed = parseFormat(format);
+    auto forward = getOperation().lookupSymbol<func::FuncOp>("forward");
+    if (!parsed || !forward) {
+      if (!parsed)
+        getOperation().emitError("format is '")
+            << format << "', expected fp32, bf16, w8a8-fp8, w8a8-int8, w4a16 or keep";
+      else
+        getOperation().emitError("expected a function @forward");
+      return signalPassFailure();
+    }
+    setActivationType(forward, *parsed);
+    for (LinearOp linear : llvm::make_early_inc_range(forward.getOps<LinearOp>()))
+      if (failed(assign(linear, *parsed)))
+        return signalPassFailure();
+    if (*parsed == Format::keep)
+      for (WeightOp weight : forward.getOps<WeightOp>())
+        keep(weight);
+  }
+
+private:
+  /// Every float tensor but the logits gets the activations' type.
+  void setActivationType(func::FuncOp forward, Format format) {
+    Type element = format == Format::fp32 ? Type(Float32Type::get(&getContext()))
+                                          : Type(BFloat16Type::get(&getContext()));
+    auto convert = [&](Type type) -> Type {
+      if (auto cache = dyn_cast<KVCacheType>(type))
+        return KVCacheType::get(&getContext(), cache.getLayers(), cache.getKvHeads(),
+                                cache.getHeadDim(), cache.getPageTokens(), element);
+      auto tensor = dyn_cast<RankedTensorType>(type);
+      if (!tensor || !isa<FloatType>(tensor.getElementType()))
+        return type;
+      return tensor.clone(element);
+    };
+    for (BlockArgument argument : forward.getArguments())
+      argument.setType(convert(argument.getType()));
+    for (Operation &op : forward.front())
+      for (Value result : op.getResults())
+        if (!isa<LogitsOp>(op))
+          result.setType(convert(result.getType()));
+    forward.setType(FunctionType::get(&getContext(), forward.front().getArgumentTypes(),
+                                      forward.front().getTerminator()->getOperandTypes()));
+  }
+
+  LogicalResult assign(LinearOp linear, Format format) {
+    auto weight = linear.getWeight().getDefiningOp<WeightOp>();
+    if (!weight)
+      return linear.emitError("expected a named weight");
+    Builder builder(linear);
+    Type f32 = builder.getF32Type();
+    switch (format) {
+    case Format::fp32:
+    case Format::bf16:
+      return success();
+    case Format::keep:
+      return success(); // by weight, below: the source decides
+    case Format::fp8:
+      quantizeBoth(linear, weight, Float8E4M3FNType::get(&getContext()), cast<FloatType>(f32));
+      return success();
+    case Format::int8:
+      quantizeBoth(linear, weight, builder.getI8Type(), cast<FloatType>(f32));
+      return success();
+    case Format::w4a16:
+      return quantizeGroups(linear, weight);
+    }
+    return success();
+  }
+
+  void setWeightType(WeightOp weight, QuantizedType type) {
+    weight.getResult().setType(cast<RankedTensorType>(weight.getType()).clone(type));
+  }
+
+  /// Per-channel codes times per-token codes.
+  void quantizeBoth(LinearOp linear, WeightOp weight, Type storage, FloatType scale) {
+    setWeightType(weight, QuantizedType::get(storage, QuantizedType::perChannel, scale));
+    auto input = cast<TypedValue<RankedTensorType>>(linear.getInput());
+    Type type =
+        input.getType().clone(QuantizedType::get(storage, QuantizedType::perToken, scale));
+    // Layers that read one value read one quantization of it.
+    for (Operation *user : input.getUsers())
+      if (auto quantize = dyn_cast<QuantizeOp>(user); quantize && quantize.getType() == type)
+        return linear.getInputMutable().assign(quantize.getResult());
+    OpBuilder builder(linear);
+    linear.getInputMutable().assign(
+        QuantizeOp::create(builder, linear.getLoc(), type, input).getResult());
+  }
+
+  LogicalResult quantizeGroups(LinearOp linear, WeightOp weight) {
+    int64_t k = cast<RankedTensorType>(weight.getType()).getDimSize(1);
+    int64_t group = groupSize;
+    for (int64_t candidate : {128, 64, 32})
+      if (group == 0 && k % candidate == 0)
+        group = candidate;
+    if (group <= 0 || k % group != 0)
+      return linear.emitError("no group size divides K = ")
+             << k << ": tried " << (groupSize ? Twine(groupSize).str() : "128, 64 and 32");
+    Builder builder(linear);
+    auto bf16 = cast<FloatType>(builder.getBF16Type());
+    if (asymmetric)
+      setWeightType(weight, QuantizedType::get(builder.getIntegerType(4, false), group, bf16, bf16));
+    else
+      setWeightType(weight, QuantizedType::get(builder.getI4Type(), group, bf16));
+    return success();
+  }
+
+  void keep(WeightOp weight) {
+    if (std::optional<QuantizedType> stored = weight.getStored())
+      setWeightType(weight, *stored);
+  }
+};
+
+} // namespace

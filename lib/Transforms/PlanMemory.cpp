@@ -1,0 +1,109 @@
+//===- PlanMemory.cpp - Offsets of buffers in the arena -------------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "qopt/Transforms/Passes.h"
+#include "llvm/ADT/STLExtras.h"
+
+namespace qopt {
+#define GEN_PASS_DEF_PLANMEMORY
+#include "qopt/Transforms/Passes.h.inc"
+} // namespace qopt
+
+using namespace mlir;
+using namespace qopt;
+
+namespace {
+
+constexpr int64_t alignment = 64;
+
+/// A buffer's bytes and the first and last launch (by number) of its life.
+struct Life {
+  kernel::AllocOp alloc;
+  int64_t bytes = 0;
+  int64_t first = 0, last = 0;
+  int64_t offset = -1;
+
+  bool meets(const Life &other) const { return first <= other.last && other.first <= last; }
+};
+
+int64_t bytesOf(kernel::AllocOp alloc, kernel::PlanOp plan) {
+  auto type = cast<MemRefType>(alloc.getType());
+  int64_t rows =
+      alloc.getRows() == kernel::Rows::Tokens ? plan.getMaxTokens() : plan.getMaxLogitRows();
+  int64_t bits = rows * type.getElementTypeBitWidth();
+  for (int64_t dim : type.getShape().drop_front())
+    bits *= dim;
+  return llvm::alignTo(bits / 8, alignment);
+}
+
+/// The launches that use `buffer`, through slices too.
+void extendLife(Value buffer, const DenseMap<Operation *, int64_t> &numbers, Life &life) {
+  for (Operation *user : buffer.getUsers()) {
+    if (auto slice = dyn_cast<kernel::SliceOp>(user)) {
+      extendLife(slice.getResult(), numbers, life);
+      continue;
+    }
+    int64_t number = numbers.at(user);
+    life.first = std::min(life.first, number);
+    life.last = std::max(life.last, number);
+  }
+}
+
+/// The lowest offset where `life` meets no placed buffer that shares its bytes.
+int64_t lowestOffset(const Life &life, ArrayRef<const Life *> placed) {
+  SmallVector<std::pair<int64_t, int64_t>> taken;
+  for (const Life *other : placed)
+    if (life.meets(*other))
+      taken.push_back({other->offset, other->offset + other->bytes});
+  llvm::sort(taken);
+  int64_t offset = 0;
+  for (auto [begin, end] : taken) {
+    if (offset + life.bytes <= begin)
+      break;
+    offset = std::max(offset, end);
+  }
+  return offset;
+}
+
+struct PlanMemory : public qopt::impl::PlanMemoryBase<PlanMemory> {
+  void runOnOperation() override {
+    for (kernel::PlanOp plan : getOperation().getOps<kernel::PlanOp>())
+      place(plan);
+  }
+
+private:
+  void place(kernel::PlanOp plan) {
+    DenseMap<Operation *, int64_t> numbers;
+    int64_t count = 0;
+    SmallVector<Life> lives;
+    for (Operation &op : plan.getBody().front()) {
+      numbers[&op] = count++;
+      if (auto alloc = dyn_cast<kernel::AllocOp>(op))
+        lives.push_back({alloc, bytesOf(alloc, plan)});
+    }
+    for (Life &life : lives) {
+      life.first = count;
+      life.last = 0;
+      extendLife(life.alloc.getResult(), numbers, life);
+    }
+
+    // Largest first, then in program order: both are the same in every run.
+    llvm::stable_sort(lives, [](const Life &a, const Life &b) { return a.bytes > b.bytes; });
+    SmallVector<const Life *> placed;
+    int64_t arena = 0;
+    Builder builder(plan);
+    for (Life &life : lives) {
+      life.offset = lowestOffset(life, placed);
+      life.alloc.setOffsetAttr(builder.getI64IntegerAttr(life.offset));
+      arena = std::max(arena, life.offset + life.bytes);
+      placed.push_back(&life);
+    }
+    plan.setArenaBytesAttr(builder.getI64IntegerAttr(arena));
+  }
+};
+
+} // namespace
