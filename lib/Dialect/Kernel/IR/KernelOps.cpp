@@ -218,5 +218,19 @@ LogicalResult GatherOp::verify() {
   return verifyLastDim(*this, getOuts()[0], lastDim(getInput()), "output");
 }
 
+Rows qopt::kernel::rowsOf(Operation *launch) {
+  if (auto gemm = dyn_cast<GemmOp>(launch))
+    return gemm.getRows();
+  if (isa<GatherOp>(launch))
+    return Rows::LogitRows;
+  for (Value operand : launch->getOperands()) {
+    auto slice = operand.getDefiningOp<SliceOp>();
+    auto alloc = (slice ? slice.getInput() : operand).getDefiningOp<AllocOp>();
+    if (alloc)
+      return alloc.getRows();
+  }
+  return Rows::Tokens;
+}
+
 #define GET_OP_CLASSES
 #include "qopt/Dialect/Kernel/IR/KernelOps.cpp.inc"

@@ -22,4 +22,9 @@
 #define GET_OP_CLASSES
 #include "qopt/Dialect/Kernel/IR/KernelOps.h.inc"
 
+namespace qopt::kernel {
+/// What the rows of a launch are: those of its buffers; tokens where it has none.
+Rows rowsOf(mlir::Operation *launch);
+} // namespace qopt::kernel
+
 #endif // QOPT_DIALECT_KERNEL_IR_KERNELDIALECT_H
