@@ -218,6 +218,11 @@ LogicalResult GatherOp::verify() {
   return verifyLastDim(*this, getOuts()[0], lastDim(getInput()), "output");
 }
 
+bool qopt::kernel::isLaunch(Operation *op) {
+  return isa<EmbeddingOp, NormOp, QuantizeOp, GemmOp, ElementwiseOp, RotaryTableOp, RopeOp,
+             KVAppendOp, RopeAppendOp, AttentionOp, GatherOp>(op);
+}
+
 Rows qopt::kernel::rowsOf(Operation *launch) {
   if (auto gemm = dyn_cast<GemmOp>(launch))
     return gemm.getRows();

@@ -23,6 +23,9 @@
 #include "qopt/Dialect/Kernel/IR/KernelOps.h.inc"
 
 namespace qopt::kernel {
+/// Whether `op` becomes a function of the target: all but values and terminators.
+bool isLaunch(mlir::Operation *op);
+
 /// What the rows of a launch are: those of its buffers; tokens where it has none.
 Rows rowsOf(mlir::Operation *launch);
 } // namespace qopt::kernel

@@ -1,0 +1,28 @@
+//===- BuildManifest.h - Plans as the artifact lists them -------*- C++ -*-===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+#ifndef QOPT_DRIVER_BUILDMANIFEST_H
+#define QOPT_DRIVER_BUILDMANIFEST_H
+
+#include "qopt/Dialect/Kernel/IR/KernelDialect.h"
+#include "qopt/Runtime/Artifact/manifest.pb.h"
+#include "qopt/Target/CPU/CPUTarget.h"
+#include <vector>
+
+namespace qopt {
+
+/// The weight operations whose images the artifact holds, one for each of the
+/// manifest's weights, in order of first use.
+using WeightImages = std::vector<kernel::WeightOp>;
+
+/// Fills the manifest's cache, weights (without sections), kernels and plans
+/// from the module's plans, smallest first. Fails on a launch without entry.
+mlir::LogicalResult buildManifest(mlir::ModuleOp module, artifact::Manifest &manifest,
+                                  WeightImages &weights);
+
+} // namespace qopt
+
+#endif // QOPT_DRIVER_BUILDMANIFEST_H

@@ -1,0 +1,349 @@
+//===- Compile.cpp - From a model to an artifact --------------------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "qopt/Driver/Compile.h"
+#include "BuildManifest.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Pass/PassManager.h"
+#include "qopt/Dialect/QOpt/IR/QOptDialect.h"
+#include "qopt/Frontend/Import.h"
+#include "qopt/InitAll.h"
+#include "qopt/Runtime/ArtifactWriter.h"
+#include "qopt/Target/CPU/CPUTarget.h"
+#include "qopt/Target/CPU/Packing.h"
+#include "qopt/Transforms/Pipelines.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/ToolOutputFile.h"
+#include <nlohmann/json.hpp>
+
+using namespace mlir;
+using namespace qopt;
+
+namespace {
+
+llvm::Error toError(const Status &status) {
+  return llvm::createStringError(status.message());
+}
+
+/// What passes emitted, as one error with a line for each.
+class Diagnostics {
+public:
+  explicit Diagnostics(MLIRContext *context)
+      : handler(context, [this](Diagnostic &diagnostic) {
+          if (diagnostic.getSeverity() != DiagnosticSeverity::Error)
+            return failure();
+          if (!text.empty())
+            text += '\n';
+          if (auto name = dyn_cast<NameLoc>(diagnostic.getLocation()))
+            text += name.getName().str() + ": ";
+          text += diagnostic.str();
+          return success();
+        }) {}
+
+  llvm::Error take() { return llvm::createStringError(std::exchange(text, {})); }
+
+private:
+  std::string text;
+  ScopedDiagnosticHandler handler;
+};
+
+/// One compile: the stages share the module and the manifest.
+class Compilation {
+public:
+  Compilation(const CompileOptions &options, Progress &progress)
+      : options(options), progress(progress) {}
+
+  llvm::Expected<std::string> run();
+
+private:
+  llvm::Error import();
+  llvm::Error lower();
+  llvm::Error runPasses(StringRef phase, function_ref<LogicalResult(PassManager &)> build);
+  llvm::Expected<std::string> print(function_ref<void(raw_ostream &)> body);
+  llvm::Expected<std::string> writeArtifact();
+  llvm::Error writeWeights(ArtifactWriter &writer, const WeightImages &images);
+  void describeModel();
+  void collectNotes();
+  llvm::Error writeReport();
+  std::string outputName() const;
+
+  const CompileOptions &options;
+  Progress &progress;
+  DialectRegistry registry;
+  std::unique_ptr<MLIRContext> context;
+  std::unique_ptr<Diagnostics> diagnostics;
+  std::optional<ImportedModel> model;
+  CPUTarget target;
+  PipelineOptions pipeline;
+  artifact::Manifest manifest;
+};
+
+} // namespace
+
+llvm::Error Compilation::import() {
+  llvm::Expected<CPUTarget> parsed = CPUTarget::parse(options.target);
+  if (!parsed)
+    return parsed.takeError();
+  target = std::move(*parsed);
+
+  progress.begin("import");
+  registerDialects(registry);
+  context = std::make_unique<MLIRContext>(registry, options.dumpFolder.empty()
+                                                        ? MLIRContext::Threading::ENABLED
+                                                        : MLIRContext::Threading::DISABLED);
+  context->loadAllAvailableDialects();
+  diagnostics = std::make_unique<Diagnostics>(context.get());
+  llvm::Expected<ImportedModel> imported = importModel(
+      options.model, *context, {.randomSeed = options.randomSeed, .importCheck = options.importCheck});
+  if (!imported)
+    return imported.takeError();
+  model.emplace(std::move(*imported));
+
+  auto isQuantized = [](const auto &entry) { return entry.second->groupQuantization().has_value(); };
+  pipeline.format = !options.format.empty()                        ? options.format
+                    : llvm::any_of(model->weights, isQuantized) ? "keep"
+                                                                   : "bf16";
+  pipeline.groupSize = options.groupSize;
+  pipeline.asymmetric = options.asymmetric;
+  pipeline.target = options.target;
+  pipeline.maxTokens = options.maxTokens;
+  pipeline.buckets = options.buckets;
+  pipeline.disabledFusions = options.disabledFusions;
+  return llvm::Error::success();
+}
+
+llvm::Error Compilation::runPasses(StringRef phase,
+                                   function_ref<LogicalResult(PassManager &)> build) {
+  progress.begin(phase.str());
+  PassManager manager(context.get());
+  if (!options.dumpFolder.empty())
+    manager.enableIRPrintingToFileTree([](Pass *, Operation *) { return false; },
+                                       [](Pass *, Operation *) { return true; },
+                                       /*printModuleScope=*/true, /*printAfterOnlyOnChange=*/true,
+                                       /*printAfterOnlyOnFailure=*/false, options.dumpFolder);
+  if (failed(build(manager)) || failed(manager.run(*model->module)))
+    return diagnostics->take();
+  return llvm::Error::success();
+}
+
+llvm::Error Compilation::lower() {
+  std::string unknownFusion;
+  if (llvm::Error error = runPasses("optimise the model", [&](PassManager &manager) {
+        return buildModelPipeline(manager, pipeline, unknownFusion);
+      }))
+    return unknownFusion.empty()
+               ? std::move(error)
+               : (llvm::consumeError(std::move(error)), llvm::createStringError(unknownFusion));
+  collectNotes();
+  return runPasses("plan the kernels", [&](PassManager &manager) {
+    buildKernelPipeline(manager, pipeline);
+    return success();
+  });
+}
+
+void Compilation::collectNotes() {
+  for (const std::string &note : model->notes)
+    manifest.mutable_report()->add_notes(note);
+  model->module->walk([&](WeightOp weight) {
+    if (auto note = weight->getAttrOfType<StringAttr>("qopt.note"))
+      manifest.mutable_report()->add_notes(
+          (cast<FlatSymbolRefAttr>(weight.getSources()[0]).getValue() + ": " + note.getValue()).str());
+  });
+}
+
+void Compilation::describeModel() {
+  const LlamaConfig &config = model->config;
+  manifest.set_producer("qopt " QOPT_VERSION);
+  artifact::Model &described = *manifest.mutable_model();
+  described.set_name(model->name);
+  described.set_format(pipeline.format);
+  described.set_vocab_size(config.vocabSize);
+  int64_t context = options.maxContext ? options.maxContext : config.maxContext;
+  described.set_max_context(context ? context : 2048);
+  described.set_hidden_size(config.hiddenSize);
+  described.set_num_layers(config.numLayers);
+  described.set_num_heads(config.numHeads);
+  described.set_num_kv_heads(config.numKVHeads);
+  described.set_head_dim(config.headDim);
+  described.set_intermediate_size(config.intermediateSize);
+  uint64_t parameters = 0;
+  for (const auto &[name, tensor] : model->weights)
+    parameters += tensor->rows() * tensor->rowSize();
+  described.set_num_parameters(parameters);
+
+  manifest.mutable_target()->set_name(target.name);
+  manifest.mutable_target()->set_triple(target.triple);
+  for (const std::string &feature : target.features)
+    manifest.mutable_target()->add_features(feature);
+  *manifest.mutable_tokenizer() = std::move(model->tokenizer);
+  *manifest.mutable_chat_template() = std::move(model->chatTemplate);
+  *manifest.mutable_generation() = model->generation;
+
+  artifact::Provenance &provenance = *manifest.mutable_provenance();
+  provenance.set_source_kind(model->sourceKind);
+  provenance.set_source_hash(model->sourceHash);
+  provenance.add_options("--format " + pipeline.format);
+  provenance.add_options("--target " + options.target);
+  for (const std::string &fusion : options.disabledFusions)
+    provenance.add_options("--disable-fusion " + fusion);
+  if (options.randomSeed)
+    provenance.add_options("--random-weights " + std::to_string(*options.randomSeed));
+}
+
+llvm::Error Compilation::writeWeights(ArtifactWriter &writer, const WeightImages &images) {
+  uint64_t total = 0;
+  auto sizeOf = [](Type type) -> uint64_t {
+    if (auto packed = dyn_cast<kernel::PackedType>(type))
+      return packedSize(packed);
+    auto vector = cast<MemRefType>(type);
+    return vector.getNumElements() * vector.getElementTypeBitWidth() / 8;
+  };
+  for (kernel::WeightOp image : images)
+    total += sizeOf(image.getType());
+  progress.begin("pack weights", total);
+
+  for (auto [index, image] : llvm::enumerate(images)) {
+    SmallVector<const WeightTensor *> sources;
+    for (auto name : image.getSources().getAsRange<FlatSymbolRefAttr>()) {
+      const WeightTensor *tensor = model->weights.find(name.getValue());
+      if (!tensor)
+        return llvm::createStringError("%s: tensor '%s' is missing", options.model.c_str(),
+                                       name.getValue().str().c_str());
+      sources.push_back(tensor);
+    }
+    if (Status status = writer.beginSection(); !status)
+      return toError(status);
+    auto write = [&](ArrayRef<char> bytes) -> llvm::Error {
+      progress.advance(bytes.size());
+      if (Status status = writer.append({bytes.data(), bytes.size()}); !status)
+        return toError(status);
+      return llvm::Error::success();
+    };
+    ErrorEnergy energy;
+    auto packed = dyn_cast<kernel::PackedType>(image.getType());
+    llvm::Error error =
+        packed ? packWeight(packed, sources, pipeline.format == "keep", write, energy)
+               : packVector(cast<MemRefType>(image.getType()), sources, write);
+    if (error)
+      return error;
+    Result<artifact::Section> section = writer.endSection();
+    if (!section)
+      return toError(section.status());
+    artifact::Weight &weight = *manifest.mutable_weights(index);
+    *weight.mutable_section() = *section;
+    if (!packed)
+      continue;
+    artifact::LinearReport &linear = *manifest.mutable_report()->add_linears();
+    linear.set_name(weight.name());
+    linear.set_scheme(weight.type());
+    linear.set_bytes(weight.section().size());
+    if (energy.error > 0)
+      linear.set_weight_sqnr_db(energy.sqnr());
+  }
+  return llvm::Error::success();
+}
+
+std::string Compilation::outputName() const {
+  if (!options.output.empty())
+    return options.output;
+  std::string stem = llvm::sys::path::filename(options.model).str();
+  for (StringRef ending : {".gguf", ".onnx"})
+    if (StringRef(stem).ends_with(ending))
+      stem.resize(stem.size() - ending.size());
+  return (stem.empty() || stem == "." ? "model" : stem) + ".qopt";
+}
+
+llvm::Expected<std::string> Compilation::writeArtifact() {
+  progress.begin("generate code");
+  llvm::Expected<std::string> code = emitSharedObject(*model->module, target);
+  if (!code)
+    return code.takeError();
+
+  std::string path = outputName();
+  Result<ArtifactWriter> writer = ArtifactWriter::create(path);
+  if (!writer)
+    return toError(writer.status());
+  describeModel();
+  WeightImages images;
+  if (failed(buildManifest(*model->module, manifest, images)))
+    return diagnostics->take();
+
+  if (Status status = writer->beginSection(); !status)
+    return toError(status);
+  if (Status status = writer->append({code->data(), code->size()}); !status)
+    return toError(status);
+  Result<artifact::Section> section = writer->endSection();
+  if (!section)
+    return toError(section.status());
+  *manifest.mutable_code() = *section;
+  if (llvm::Error error = writeWeights(*writer, images))
+    return error;
+  progress.end();
+  if (Status status = writer->finish(manifest); !status)
+    return toError(status);
+  if (llvm::Error error = writeReport())
+    return error;
+  return path;
+}
+
+llvm::Error Compilation::writeReport() {
+  if (options.reportFile.empty())
+    return llvm::Error::success();
+  nlohmann::ordered_json report;
+  report["model"] = manifest.model().name();
+  report["format"] = manifest.model().format();
+  report["target"] = manifest.target().name();
+  report["notes"] = std::vector<std::string>(manifest.report().notes().begin(),
+                                             manifest.report().notes().end());
+  for (const artifact::LinearReport &linear : manifest.report().linears()) {
+    nlohmann::ordered_json entry = {
+        {"name", linear.name()}, {"type", linear.scheme()}, {"bytes", linear.bytes()}};
+    if (linear.has_weight_sqnr_db())
+      entry["weight_sqnr_db"] = linear.weight_sqnr_db();
+    report["linears"].push_back(std::move(entry));
+  }
+  return llvm::writeToOutput(options.reportFile, [&](raw_ostream &out) {
+    out << report.dump(2) << "\n";
+    return llvm::Error::success();
+  });
+}
+
+llvm::Expected<std::string> Compilation::print(function_ref<void(raw_ostream &)> body) {
+  progress.end();
+  std::string path = options.output.empty() ? "-" : options.output;
+  if (llvm::Error error = llvm::writeToOutput(path, [&](raw_ostream &out) {
+        body(out);
+        return llvm::Error::success();
+      }))
+    return error;
+  return path;
+}
+
+llvm::Expected<std::string> Compilation::run() {
+  auto printModule = [&](raw_ostream &out) { model->module->print(out); };
+  if (llvm::Error error = import())
+    return error;
+  if (options.emit == "qopt")
+    return print(printModule);
+  if (llvm::Error error = lower())
+    return error;
+  if (options.emit == "kernel")
+    return print(printModule);
+  if (failed(lowerToLLVM(*model->module, target)))
+    return diagnostics->take();
+  if (options.emit == "artifact")
+    return writeArtifact();
+  llvm::Expected<std::string> text = emitLLVM(*model->module, target);
+  if (!text)
+    return text.takeError();
+  return print([&](raw_ostream &out) { out << *text; });
+}
+
+llvm::Expected<std::string> qopt::compileModel(const CompileOptions &options, Progress &progress) {
+  return Compilation(options, progress).run();
+}
