@@ -1,0 +1,185 @@
+//===- ArtifactWriter.cpp - Writes .qopt files ----------------------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "qopt/Runtime/ArtifactWriter.h"
+#include "Format.h"
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <unistd.h>
+#include <vector>
+
+using namespace qopt;
+
+struct ArtifactWriter::State {
+  std::string path;
+  std::string temporary; ///< empty once renamed or removed
+  std::FILE *file = nullptr;
+  uint64_t position = 0;     ///< bytes written so far
+  uint64_t sectionStart = 0; ///< of the open section
+  bool inSection = false;
+  Hasher hasher;
+  Status failure;
+
+  ~State() { discard(); }
+
+  void discard() {
+    if (file)
+      std::fclose(file);
+    file = nullptr;
+    if (!temporary.empty())
+      ::unlink(temporary.c_str());
+    temporary.clear();
+  }
+
+  /// Keeps the first failure and removes what was written.
+  Status fail(Status status) {
+    if (failure.isOk())
+      failure = std::move(status);
+    discard();
+    return failure;
+  }
+
+  Status failWithErrno(const std::string &what) {
+    int error = errno;
+    std::string message = "can't " + what + " artifact '" + path + "': ";
+    if (error == ENOSPC || error == EDQUOT)
+      message += "the disk is full after " + std::to_string(position) + " bytes";
+    else
+      message += std::strerror(error);
+    return fail(Status::unavailable(std::move(message)));
+  }
+
+  Status write(std::span<const std::byte> bytes) {
+    if (std::fwrite(bytes.data(), 1, bytes.size(), file) != bytes.size())
+      return failWithErrno("write");
+    position += bytes.size();
+    return Status::ok();
+  }
+
+  Status align() {
+    static constexpr std::byte zeros[sectionAlignment] = {};
+    uint64_t padding = (sectionAlignment - position % sectionAlignment) % sectionAlignment;
+    return write(std::span(zeros).first(padding));
+  }
+
+  /// Fails unless the writer is usable and a section is open or not, as asked.
+  Status expect(bool open) {
+    if (!failure.isOk())
+      return failure;
+    if (!file)
+      return Status::usage("artifact '" + path + "' is already finished");
+    if (open != inSection)
+      return Status::usage(open ? "no section is open" : "a section is still open");
+    return Status::ok();
+  }
+};
+
+ArtifactWriter::ArtifactWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
+ArtifactWriter::ArtifactWriter(ArtifactWriter &&) noexcept = default;
+ArtifactWriter &ArtifactWriter::operator=(ArtifactWriter &&) noexcept = default;
+ArtifactWriter::~ArtifactWriter() = default;
+
+Result<ArtifactWriter> ArtifactWriter::create(const std::string &path) {
+  auto state = std::make_unique<State>();
+  state->path = path;
+  // Not mkstemp: its files are private to the user, whatever the umask.
+  int fd = -1;
+  for (int attempt = 0; fd < 0 && attempt < 100; ++attempt) {
+    state->temporary =
+        path + ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(attempt);
+    fd = ::open(state->temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0 && errno != EEXIST)
+      break;
+  }
+  if (fd < 0) {
+    state->temporary.clear();
+    return state->failWithErrno("create");
+  }
+  state->file = ::fdopen(fd, "wb");
+  if (!state->file) {
+    ::close(fd);
+    return state->failWithErrno("create");
+  }
+  std::setvbuf(state->file, nullptr, _IOFBF, size_t(1) << 20);
+  // The header's place: its contents are known at the end.
+  if (Status status = state->write(std::vector<std::byte>(sectionAlignment)); !status)
+    return status;
+  return ArtifactWriter(std::move(state));
+}
+
+Status ArtifactWriter::beginSection() {
+  if (Status status = state_->expect(/*open=*/false); !status)
+    return status;
+  if (Status status = state_->align(); !status)
+    return status;
+  state_->inSection = true;
+  state_->sectionStart = state_->position;
+  state_->hasher.reset();
+  return Status::ok();
+}
+
+Status ArtifactWriter::append(std::span<const std::byte> bytes) {
+  if (Status status = state_->expect(/*open=*/true); !status)
+    return status;
+  state_->hasher.update(bytes);
+  return state_->write(bytes);
+}
+
+Result<artifact::Section> ArtifactWriter::endSection() {
+  if (Status status = state_->expect(/*open=*/true); !status)
+    return status;
+  state_->inSection = false;
+  Hash hash = state_->hasher.finish();
+  artifact::Section section;
+  section.set_offset(state_->sectionStart);
+  section.set_size(state_->position - state_->sectionStart);
+  section.set_hash(hash.data(), hash.size());
+  return section;
+}
+
+Status ArtifactWriter::finish(const artifact::Manifest &manifest) {
+  if (Status status = state_->expect(/*open=*/false); !status)
+    return status;
+  if (Status status = state_->align(); !status)
+    return status;
+  if (Status status = verifyManifest(manifest, state_->position); !status)
+    return state_->fail(
+        Status::invalid("artifact '" + state_->path + "': " + status.message()));
+
+  std::string text;
+  {
+    google::protobuf::io::StringOutputStream stream(&text);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    manifest.SerializeToCodedStream(&coded);
+  }
+  if (text.size() > maxManifestSize)
+    return state_->fail(Status::invalid(
+        "artifact '" + state_->path + "' would have a manifest of " + std::to_string(text.size()) +
+        " bytes, expected at most " + std::to_string(maxManifestSize)));
+
+  auto bytes = std::as_bytes(std::span<const char>(text));
+  Header header{state_->position, text.size(), hashOf(bytes)};
+  if (Status status = state_->write(bytes); !status)
+    return status;
+  auto encoded = header.encode();
+  if (std::fseek(state_->file, 0, SEEK_SET) != 0 ||
+      std::fwrite(encoded.data(), 1, encoded.size(), state_->file) != encoded.size() ||
+      std::fflush(state_->file) != 0)
+    return state_->failWithErrno("write");
+  int closed = std::fclose(std::exchange(state_->file, nullptr));
+  if (closed != 0)
+    return state_->failWithErrno("write");
+  if (std::rename(state_->temporary.c_str(), state_->path.c_str()) != 0)
+    return state_->failWithErrno("create");
+  state_->temporary.clear();
+  return Status::ok();
+}
