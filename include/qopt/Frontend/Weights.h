@@ -63,6 +63,11 @@ public:
   virtual llvm::Error readRows(int64_t first, int64_t count,
                                float *out) const = 0;
 
+  /// Decodes columns [first, first + count) of a matrix, each contiguous: what
+  /// readRows() of the transposed tensor gives, count * rows() elements. Reads
+  /// every row whole unless the tensor knows better: ask for many columns.
+  virtual llvm::Error readColumns(int64_t first, int64_t count, float *out) const;
+
   /// Set when the source holds grouped integers that a scheme can keep.
   virtual std::optional<GroupQuantization> groupQuantization() const {
     return std::nullopt;
