@@ -40,6 +40,9 @@ mlir::LogicalResult buildModelPipeline(mlir::OpPassManager &manager,
 /// `qopt-lower-kernel`: ragged module to scheduled plans with memory.
 void buildKernelPipeline(mlir::OpPassManager &manager, const PipelineOptions &options);
 
+/// Makes both pipelines available by name.
+void registerPipelines();
+
 } // namespace qopt
 
 #endif // QOPT_TRANSFORMS_PIPELINES_H
