@@ -17,6 +17,7 @@
 #include "qopt/Frontend/Weights.h"
 #include "llvm/Support/Error.h"
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace qopt {
@@ -30,8 +31,12 @@ struct Array {
 struct InterpreterOptions {
   /// Compute in float64 and round nothing but codes and scales: the exact model
   /// on the same quantized operands. Otherwise every operation rounds as its
-  /// description says.
+  /// description says, a sum once it is complete: sums are accumulated in double
+  /// so that no result depends on their order. Weights are in both modes what
+  /// their element type holds.
   bool float64 = false;
+  /// Bytes of weights that are kept for later uses.
+  int64_t weightCacheBytes = int64_t(1) << 30;
 };
 
 /// One step of a ragged module: T tokens of S sequences.
@@ -52,7 +57,9 @@ public:
   llvm::Expected<std::vector<Array>> runDense(llvm::ArrayRef<Array> arguments);
 
   /// Runs one step of a ragged `@forward`; keys and values stay for later steps.
-  /// Gives the logits [R, vocabulary].
+  /// Gives the logits [R, vocabulary]. A position is at most one behind the last
+  /// of its sequence; an earlier one is written again. After an error the cache
+  /// may hold a part of the step.
   llvm::Expected<Array> runStep(const RaggedStep &step);
 
 private:
