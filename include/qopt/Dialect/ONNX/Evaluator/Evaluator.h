@@ -1,0 +1,70 @@
+//===- Evaluator.h - Running an ONNX graph on the host ----------*- C++ -*-===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+///
+/// \file
+/// Evaluates values of an onnx_graph function, whole graphs or slices of one,
+/// over the primitive operators that qopt-normalize-onnx leaves. It folds
+/// constants, proves what masks and positions mean, tells layouts apart, and
+/// checks imports.
+///
+///   Evaluator evaluator(options);
+///   evaluator.bind(argument, makeInts(i64, {2, 3}, ids));
+///   llvm::Expected<TensorPtr> logits = evaluator.evaluate(result);
+///
+/// A slice stops at values that are bound. A value bound without values gives
+/// shapes only.
+///
+//===----------------------------------------------------------------------===//
+#ifndef QOPT_DIALECT_ONNX_EVALUATOR_EVALUATOR_H
+#define QOPT_DIALECT_ONNX_EVALUATOR_EVALUATOR_H
+
+#include "qopt/Dialect/ONNX/Evaluator/Tensor.h"
+#include "qopt/Dialect/ONNX/IR/ONNXGraphDialect.h"
+#include "llvm/ADT/DenseMap.h"
+
+namespace qopt::onnx_graph {
+
+struct EvaluatorOptions {
+  /// Round every result to its type; otherwise floating results stay doubles.
+  bool round = true;
+  /// The bytes of large initializers, by name; without them they have no values.
+  const WeightStore *weights = nullptr;
+};
+
+class Evaluator {
+public:
+  explicit Evaluator(EvaluatorOptions options = {}) : options(options) {}
+
+  void bind(mlir::Value value, Tensor tensor) {
+    values[value] = std::make_shared<Tensor>(std::move(tensor));
+  }
+
+  /// The value's tensor; what it needs is evaluated once. Fails on an operator
+  /// that is not a primitive, on shapes that don't fit, and names the node.
+  llvm::Expected<TensorPtr> evaluate(mlir::Value value);
+
+  /// Drops what is not bound to `keep` or an initializer, to save memory.
+  void forget(llvm::function_ref<bool(mlir::Value)> keep);
+
+private:
+  llvm::Error evaluateOp(mlir::Operation *op);
+
+  EvaluatorOptions options;
+  llvm::DenseMap<mlir::Value, TensorPtr> values;
+};
+
+/// The results of one node on its operands' tensors (null where an operand is
+/// left out).
+llvm::Expected<llvm::SmallVector<Tensor>> evaluateNode(NodeOp node,
+                                                       llvm::ArrayRef<TensorPtr> inputs);
+
+/// Whether evaluateNode knows the operator.
+bool isPrimitive(NodeOp node);
+
+} // namespace qopt::onnx_graph
+
+#endif // QOPT_DIALECT_ONNX_EVALUATOR_EVALUATOR_H

@@ -1,0 +1,309 @@
+//===- Elementwise.cpp - Elementwise operators on host tensors ------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Kernels.h"
+#include "llvm/ADT/StringSwitch.h"
+#include <cmath>
+
+using namespace mlir;
+using namespace qopt::onnx_graph;
+
+namespace {
+
+using Unary = double (*)(double);
+using Binary = double (*)(double, double);
+using IntBinary = int64_t (*)(int64_t, int64_t);
+
+double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+double reciprocal(double x) { return 1.0 / x; }
+double rsqrt(double x) { return 1.0 / std::sqrt(x); }
+double negate(double x) { return -x; }
+double sign(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }
+
+Unary findUnary(NodeOp node) {
+  if (node.is("qopt", "Rsqrt"))
+    return rsqrt;
+  if (node.getDomain())
+    return nullptr;
+  return llvm::StringSwitch<Unary>(node.getOpType())
+      .Case("Neg", negate)
+      .Case("Sqrt", [](double x) { return std::sqrt(x); })
+      .Case("Reciprocal", reciprocal)
+      .Case("Cos", [](double x) { return std::cos(x); })
+      .Case("Sin", [](double x) { return std::sin(x); })
+      .Case("Exp", [](double x) { return std::exp(x); })
+      .Case("Log", [](double x) { return std::log(x); })
+      .Case("Sigmoid", sigmoid)
+      .Case("Tanh", [](double x) { return std::tanh(x); })
+      .Case("Erf", [](double x) { return std::erf(x); })
+      .Case("Abs", [](double x) { return std::fabs(x); })
+      .Case("Ceil", [](double x) { return std::ceil(x); })
+      .Case("Floor", [](double x) { return std::floor(x); })
+      .Case("Sign", sign)
+      .Default(nullptr);
+}
+
+struct BinaryOp {
+  Binary real = nullptr;
+  IntBinary integer = nullptr;
+};
+
+// Integer arithmetic wraps, as unsigned arithmetic does.
+int64_t wrapAdd(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+}
+int64_t wrapSub(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
+}
+int64_t wrapMul(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+}
+// Division by 0 is undefined in ONNX; INT64_MIN / -1 wraps.
+int64_t divide(int64_t a, int64_t b) { return b == 0 ? 0 : b == -1 ? wrapSub(0, a) : a / b; }
+int64_t modulo(int64_t a, int64_t b) {
+  if (b == 0 || b == -1)
+    return 0;
+  int64_t r = a % b;
+  return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+}
+int64_t power(int64_t a, int64_t b) {
+  return static_cast<int64_t>(std::pow(static_cast<double>(a), static_cast<double>(b)));
+}
+
+BinaryOp findArithmetic(StringRef name) {
+  return llvm::StringSwitch<BinaryOp>(name)
+      .Case("Add", {[](double a, double b) { return a + b; }, wrapAdd})
+      .Case("Sub", {[](double a, double b) { return a - b; }, wrapSub})
+      .Case("Mul", {[](double a, double b) { return a * b; }, wrapMul})
+      .Case("Div", {[](double a, double b) { return a / b; }, divide})
+      .Case("Pow", {[](double a, double b) { return std::pow(a, b); }, power})
+      .Case("Mod", {[](double a, double b) { return std::fmod(a, b); }, modulo})
+      .Case("Max", {[](double a, double b) { return a != a || a > b ? a : b; },
+                    [](int64_t a, int64_t b) { return std::max(a, b); }})
+      .Case("Min", {[](double a, double b) { return a != a || a < b ? a : b; },
+                    [](int64_t a, int64_t b) { return std::min(a, b); }})
+      .Case("And", {nullptr, [](int64_t a, int64_t b) { return a & b; }})
+      .Case("Or", {nullptr, [](int64_t a, int64_t b) { return a | b; }})
+      .Case("Xor", {nullptr, [](int64_t a, int64_t b) { return a ^ b; }})
+      .Case("BitwiseAnd", {nullptr, [](int64_t a, int64_t b) { return a & b; }})
+      .Case("BitwiseOr", {nullptr, [](int64_t a, int64_t b) { return a | b; }})
+      .Default({});
+}
+
+struct Comparison {
+  bool (*real)(double, double) = nullptr;
+  bool (*integer)(int64_t, int64_t) = nullptr;
+};
+
+template <typename Compare> Comparison comparison() {
+  return {[](double a, double b) { return Compare()(a, b); },
+          [](int64_t a, int64_t b) { return Compare()(a, b); }};
+}
+
+Comparison findComparison(StringRef name) {
+  return llvm::StringSwitch<Comparison>(name)
+      .Case("Equal", comparison<std::equal_to<>>())
+      .Case("Less", comparison<std::less<>>())
+      .Case("LessOrEqual", comparison<std::less_equal<>>())
+      .Case("Greater", comparison<std::greater<>>())
+      .Case("GreaterOrEqual", comparison<std::greater_equal<>>())
+      .Default({});
+}
+
+Outputs unary(NodeOp node, Inputs inputs) {
+  const Tensor &x = *inputs[0];
+  if (!x.known())
+    return single(makeUnknown(x.type, x.shape));
+  Tensor y = x;
+  Unary function = findUnary(node);
+  for (double &value : y.reals)
+    value = function(value);
+  if (!x.isReal())
+    for (int64_t &value : y.ints)
+      value = static_cast<int64_t>(function(static_cast<double>(value)));
+  return single(std::move(y));
+}
+
+/// Broadcast indices of each operand against the common shape.
+struct Broadcast {
+  Shape shape;
+  SmallVector<std::vector<int64_t>, 3> indices;
+};
+
+llvm::Expected<Broadcast> broadcast(Inputs inputs, bool values) {
+  SmallVector<ArrayRef<int64_t>> shapes;
+  for (const TensorPtr &input : inputs)
+    shapes.push_back(input->shape);
+  llvm::Expected<Shape> shape = broadcastShapes(shapes);
+  if (!shape)
+    return shape.takeError();
+  Broadcast result{*shape, {}};
+  if (!values)
+    return result;
+  if (llvm::Expected<int64_t> count = elementCount(*shape); !count)
+    return count.takeError();
+  for (ArrayRef<int64_t> operand : shapes)
+    result.indices.push_back(broadcastIndices(operand, *shape));
+  return result;
+}
+
+bool allKnown(Inputs inputs) {
+  return llvm::all_of(inputs, [](const TensorPtr &input) { return input->known(); });
+}
+
+Outputs arithmetic(NodeOp node, Inputs inputs) {
+  const Tensor &first = *inputs[0];
+  for (const TensorPtr &input : inputs.drop_front())
+    if (input->isReal() != first.isReal())
+      return invalid("operands mix floating and integer elements");
+  bool known = allKnown(inputs);
+  llvm::Expected<Broadcast> cast = broadcast(inputs, known);
+  if (!cast)
+    return cast.takeError();
+  if (!known)
+    return single(makeUnknown(first.type, cast->shape));
+  BinaryOp op = findArithmetic(node.getOpType());
+  if (first.isReal() && !op.real)
+    return invalid("expected integer or boolean operands");
+  Tensor y = gatherFlat(first, cast->shape, cast->indices[0]);
+  for (auto [input, indices] :
+       llvm::zip_equal(inputs.drop_front(), ArrayRef(cast->indices).drop_front())) {
+    for (size_t i = 0; i < y.reals.size(); ++i)
+      y.reals[i] = op.real(y.reals[i], input->reals[indices[i]]);
+    for (size_t i = 0; i < y.ints.size(); ++i)
+      y.ints[i] = op.integer(y.ints[i], input->ints[indices[i]]);
+  }
+  return single(std::move(y));
+}
+
+Outputs compare(NodeOp node, Inputs inputs) {
+  Type boolean = IntegerType::get(node.getContext(), 1);
+  const Tensor &a = *inputs[0], &b = *inputs[1];
+  if (a.isReal() != b.isReal())
+    return invalid("operands mix floating and integer elements");
+  bool known = allKnown(inputs);
+  llvm::Expected<Broadcast> cast = broadcast(inputs, known);
+  if (!cast)
+    return cast.takeError();
+  if (!known)
+    return single(makeUnknown(boolean, cast->shape));
+  Comparison op = findComparison(node.getOpType());
+  std::vector<int64_t> values(cast->indices[0].size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    int64_t ia = cast->indices[0][i], ib = cast->indices[1][i];
+    values[i] = a.isReal() ? op.real(a.reals[ia], b.reals[ib]) : op.integer(a.ints[ia], b.ints[ib]);
+  }
+  return single(makeInts(boolean, cast->shape, std::move(values)));
+}
+
+Outputs where(NodeOp node, Inputs inputs) {
+  const Tensor &yes = *inputs[1], &no = *inputs[2];
+  if (yes.isReal() != no.isReal())
+    return invalid("operands mix floating and integer elements");
+  bool known = allKnown(inputs);
+  llvm::Expected<Broadcast> cast = broadcast(inputs, known);
+  if (!cast)
+    return cast.takeError();
+  if (!known)
+    return single(makeUnknown(yes.type, cast->shape));
+  Tensor y = gatherFlat(yes, cast->shape, cast->indices[1]);
+  for (size_t i = 0; i < cast->indices[0].size(); ++i) {
+    if (inputs[0]->ints[cast->indices[0][i]])
+      continue;
+    if (y.isReal())
+      y.reals[i] = no.reals[cast->indices[2][i]];
+    else
+      y.ints[i] = no.ints[cast->indices[2][i]];
+  }
+  return single(std::move(y));
+}
+
+Outputs booleanNot(NodeOp, Inputs inputs) {
+  Tensor y = *inputs[0];
+  for (int64_t &value : y.ints)
+    value = !value;
+  return single(std::move(y));
+}
+
+Outputs isNaN(NodeOp node, Inputs inputs) {
+  Type boolean = IntegerType::get(node.getContext(), 1);
+  const Tensor &x = *inputs[0];
+  if (!x.known())
+    return single(makeUnknown(boolean, x.shape));
+  std::vector<int64_t> values;
+  for (double value : x.reals)
+    values.push_back(value != value);
+  return single(makeInts(boolean, x.shape, std::move(values)));
+}
+
+/// An integer of a type's width, wrapped as a conversion in C does.
+int64_t wrapTo(Type type, int64_t value) {
+  unsigned bits = type.getIntOrFloatBitWidth();
+  if (bits == 1)
+    return value != 0;
+  if (bits == 64)
+    return value;
+  uint64_t masked = static_cast<uint64_t>(value) & ((uint64_t(1) << bits) - 1);
+  if (!type.isUnsignedInteger() && (masked >> (bits - 1)))
+    masked |= ~uint64_t(0) << bits;
+  return static_cast<int64_t>(masked);
+}
+
+int64_t truncate(double value) {
+  if (!(value == value))
+    return 0;
+  return static_cast<int64_t>(std::clamp(std::trunc(value), -0x1p63, 0x1.fffffffffffffp62));
+}
+
+Outputs cast(NodeOp node, Inputs inputs) {
+  const Tensor &x = *inputs[0];
+  auto target = dyn_cast_or_null<TypeAttr>(node.getAttribute("to"));
+  if (!target)
+    return invalid("has no element type to cast to that is known");
+  Type type = target.getValue();
+  bool toReal = isa<mlir::FloatType>(type);
+  if (x.weight && toReal) { // the weight itself stays where it is
+    Tensor y = x;
+    y.type = type;
+    return single(std::move(y));
+  }
+  if (!x.known())
+    return single(makeUnknown(type, x.shape));
+  Tensor y{type, x.shape, {}, {}};
+  if (toReal)
+    y.reals = x.isReal() ? x.reals : std::vector<double>(x.ints.begin(), x.ints.end());
+  else if (x.isReal())
+    for (double value : x.reals)
+      y.ints.push_back(type.isInteger(1) ? value != 0.0 : wrapTo(type, truncate(value)));
+  else
+    for (int64_t value : x.ints)
+      y.ints.push_back(wrapTo(type, value));
+  return single(std::move(y));
+}
+
+Outputs identity(NodeOp, Inputs inputs) { return single(*inputs[0]); }
+
+} // namespace
+
+Kernel qopt::onnx_graph::findElementwiseKernel(NodeOp node) {
+  if (findUnary(node))
+    return unary;
+  if (node.getDomain())
+    return nullptr;
+  StringRef name = node.getOpType();
+  if (findArithmetic(name).integer)
+    return arithmetic;
+  if (findComparison(name).integer)
+    return compare;
+  return llvm::StringSwitch<Kernel>(name)
+      .Case("Where", where)
+      .Case("Not", booleanNot)
+      .Case("IsNaN", isNaN)
+      .Case("Cast", cast)
+      .Case("Identity", identity)
+      .Default(nullptr);
+}
