@@ -1,0 +1,150 @@
+//===- Device.h - What runs a plan ------------------------------*- C++ -*-===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+///
+/// \file
+/// What a target offers to the runtime: allocate, adopt, copy, load, launch,
+/// record and replay. Adding a target means a code generator and
+/// one of these.
+///
+///   std::unique_ptr<Device> device = createCPUDevice({.threads = 8});
+///   Result<std::unique_ptr<DeviceCode>> code = device->load(bytes, hash, {"add"});
+///   Result<DeviceMemory> x = device->allocate(4096);
+///   Status status = device->launch(**code, {{0, {x->address(), 16}, 1}});
+///
+/// A device may be used from any thread; launches of different threads run one
+/// after the other.
+///
+//===----------------------------------------------------------------------===//
+#ifndef QOPT_RUNTIME_DEVICE_H
+#define QOPT_RUNTIME_DEVICE_H
+
+#include "qopt/Runtime/Status.h"
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace qopt {
+
+class Device;
+
+/// Memory of a device, freed with the object. The device must outlive it.
+class DeviceMemory {
+public:
+  DeviceMemory() = default;
+  DeviceMemory(Device &device, uint64_t address, uint64_t size)
+      : device_(&device), address_(address), size_(size) {}
+  DeviceMemory(DeviceMemory &&other) noexcept { swap(other); }
+  DeviceMemory &operator=(DeviceMemory &&other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~DeviceMemory();
+
+  uint64_t address() const { return address_; }
+  uint64_t size() const { return size_; } ///< bytes
+
+private:
+  void swap(DeviceMemory &other) {
+    std::swap(device_, other.device_);
+    std::swap(address_, other.address_);
+    std::swap(size_, other.size_);
+  }
+
+  Device *device_ = nullptr;
+  uint64_t address_ = 0;
+  uint64_t size_ = 0;
+};
+
+/// Machine code on a device, with its entries resolved.
+class DeviceCode {
+public:
+  virtual ~DeviceCode() = default;
+};
+
+/// One call of a kernel.
+struct LaunchCommand {
+  uint32_t entry = 0;         ///< index into the entries given to Device::load
+  std::vector<uint64_t> args; ///< addresses and scalars
+  uint64_t units = 1;         ///< units of work that can run at once; 0: nothing to do
+};
+
+/// A line of launches that is ready to run again.
+class Recording {
+public:
+  virtual ~Recording() = default;
+};
+
+class Device {
+public:
+  virtual ~Device() = default;
+
+  /// For people: "cpu, 8 threads".
+  virtual std::string describe() const = 0;
+
+  /// Zeroed memory, aligned to 4096 bytes.
+  virtual Result<DeviceMemory> allocate(uint64_t bytes) = 0;
+
+  /// Makes host bytes readable by kernels: where they are when the device can
+  /// read host memory (then they must outlive their use), else as a copy.
+  virtual Result<uint64_t> adopt(std::span<const std::byte> bytes) = 0;
+
+  virtual Status copyToDevice(uint64_t to, std::span<const std::byte> from) = 0;
+  virtual Status copyToHost(std::span<std::byte> to, uint64_t from) = 0;
+  virtual Status zero(uint64_t address, uint64_t bytes) = 0;
+
+  /// Device memory as the host sees it, or null where it can't: then copy.
+  virtual const std::byte *hostView(uint64_t address) const = 0;
+
+  /// Loads machine code after comparing its XXH3-128 \p hash (16 bytes,
+  /// canonical). Fails when an entry is missing.
+  virtual Result<std::unique_ptr<DeviceCode>> load(std::span<const std::byte> bytes,
+                                                   const std::string &hash,
+                                                   const std::vector<std::string> &entries) = 0;
+
+  /// Runs the launches in order, each complete before the next starts, and
+  /// returns when all are done.
+  virtual Status launch(const DeviceCode &code, std::span<const LaunchCommand> line) = 0;
+
+  /// Prepares a line that will run many times. \p code must outlive it.
+  virtual Result<std::unique_ptr<Recording>> record(const DeviceCode &code,
+                                                    std::vector<LaunchCommand> line) = 0;
+  virtual Status replay(const Recording &recording) = 0;
+
+private:
+  friend class DeviceMemory;
+  virtual void free(uint64_t address, uint64_t bytes) = 0;
+};
+
+inline DeviceMemory::~DeviceMemory() {
+  if (device_)
+    device_->free(address_, size_);
+}
+
+struct CPUDeviceOptions {
+  unsigned threads = 0; ///< 0: one for each core that the process may use
+  /// Binds each thread to a core when the threads take every core that the
+  /// process may use. Fewer threads are left to the system, so that two
+  /// processes don't share the first cores.
+  bool pin = true;
+};
+
+/// Kernels are functions `void entry(const uint64_t *args, uint64_t worker,
+/// uint64_t workers)`: worker w of n always does the same share, so that results
+/// don't depend on which thread is free.
+std::unique_ptr<Device> createCPUDevice(const CPUDeviceOptions &options = {});
+
+/// Fails, naming the first feature that is missing, unless this machine has the
+/// CPU \p features (names as in Linux's /proc/cpuinfo) and runs \p triple.
+Status checkCPU(const std::string &triple, std::span<const std::string> features);
+
+} // namespace qopt
+
+#endif // QOPT_RUNTIME_DEVICE_H
