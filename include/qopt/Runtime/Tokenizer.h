@@ -42,6 +42,8 @@ class Tokenizer;
 
 class Tokenizer {
 public:
+  static constexpr int32_t maxVocabularySize = 1 << 21;
+
   /// Checks \p source, which is not trusted: every id, merge, regex and added
   /// token. The error names the entry that is wrong.
   static Result<Tokenizer> create(const artifact::Tokenizer &source);

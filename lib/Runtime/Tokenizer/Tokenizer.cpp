@@ -15,7 +15,6 @@
 namespace qopt {
 namespace {
 
-constexpr int maxVocabulary = 1 << 21;
 /// Bounds the work that the scan for added tokens does at one place.
 constexpr size_t maxAddedTokenBytes = 1024;
 constexpr size_t maxTextBytes = size_t(1) << 30;
@@ -49,9 +48,9 @@ struct Tokenizer::Impl {
 };
 
 Status Tokenizer::Impl::readVocabulary(const artifact::Tokenizer &source) {
-  if (source.vocabulary_size() == 0 || source.vocabulary_size() > maxVocabulary)
+  if (source.vocabulary_size() == 0 || source.vocabulary_size() > maxVocabularySize)
     return Status::invalid("tokenizer has " + std::to_string(source.vocabulary_size()) +
-                           " tokens, expected 1 to " + std::to_string(maxVocabulary));
+                           " tokens, expected 1 to " + std::to_string(maxVocabularySize));
   tokens.assign(source.vocabulary().begin(), source.vocabulary().end());
   isAdded.assign(tokens.size(), false);
   isSpecial.assign(tokens.size(), false);
