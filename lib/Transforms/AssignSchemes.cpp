@@ -5,6 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "qopt/Dialect/QOpt/IR/Forward.h"
+#include "qopt/Quantization/Scheme.h"
 #include "qopt/Transforms/Passes.h"
 #include "llvm/ADT/StringSwitch.h"
 
@@ -36,15 +38,14 @@ struct AssignSchemes : public qopt::impl::AssignSchemesBase<AssignSchemes> {
 
   void runOnOperation() override {
     std::optional<Format> parsed = parseFormat(format);
-    auto forward = getOperation().lookupSymbol<func::FuncOp>("forward");
-    if (!parsed || !forward) {
-      if (!parsed)
-        getOperation().emitError("format is '")
-            << format << "', expected fp32, bf16, w8a8-fp8, w8a8-int8, w4a16 or keep";
-      else
-        getOperation().emitError("expected a function @forward");
+    if (!parsed) {
+      getOperation().emitError("format is '")
+          << format << "', expected fp32, bf16, w8a8-fp8, w8a8-int8, w4a16 or keep";
       return signalPassFailure();
     }
+    func::FuncOp forward = lookupForward(getOperation());
+    if (!forward)
+      return signalPassFailure();
     setActivationType(forward, *parsed);
     for (LinearOp linear : llvm::make_early_inc_range(forward.getOps<LinearOp>()))
       if (failed(assign(linear, *parsed)))
@@ -110,8 +111,7 @@ private:
   void quantizeBoth(LinearOp linear, WeightOp weight, Type storage, FloatType scale) {
     setWeightType(weight, QuantizedType::get(storage, QuantizedType::perChannel, scale));
     auto input = cast<TypedValue<RankedTensorType>>(linear.getInput());
-    Type type =
-        input.getType().clone(QuantizedType::get(storage, QuantizedType::perToken, scale));
+    Type type = input.getType().clone(QuantizedType::get(storage, QuantizedType::perToken, scale));
     // Layers that read one value read one quantization of it.
     for (Operation *user : input.getUsers())
       if (auto quantize = dyn_cast<QuantizeOp>(user); quantize && quantize.getType() == type)
@@ -123,17 +123,22 @@ private:
 
   LogicalResult quantizeGroups(LinearOp linear, WeightOp weight) {
     int64_t k = cast<RankedTensorType>(weight.getType()).getDimSize(1);
+    Builder builder(linear);
     int64_t group = groupSize;
-    for (int64_t candidate : {128, 64, 32})
-      if (group == 0 && k % candidate == 0)
-        group = candidate;
+    if (group == 0) {
+      GroupChoice choice = chooseGroupSize(k);
+      group = choice.size;
+      if (group != 128)
+        weight->setAttr("qopt.note",
+                        builder.getStringAttr("group size " + Twine(group) + ": " + choice.reason));
+    }
     if (group <= 0 || k % group != 0)
       return linear.emitError("no group size divides K = ")
              << k << ": tried " << (groupSize ? Twine(groupSize).str() : "128, 64 and 32");
-    Builder builder(linear);
     auto bf16 = cast<FloatType>(builder.getBF16Type());
     if (asymmetric)
-      setWeightType(weight, QuantizedType::get(builder.getIntegerType(4, false), group, bf16, bf16));
+      setWeightType(weight,
+                    QuantizedType::get(builder.getIntegerType(4, false), group, bf16, bf16));
     else
       setWeightType(weight, QuantizedType::get(builder.getI4Type(), group, bf16));
     return success();

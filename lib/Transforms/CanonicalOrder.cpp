@@ -55,6 +55,10 @@ struct CanonicalOrder : public qopt::impl::CanonicalOrderBase<CanonicalOrder> {
     for (func::FuncOp func : getOperation().getOps<func::FuncOp>()) {
       if (func.isDeclaration())
         continue;
+      if (!func.getBody().hasOneBlock()) {
+        func.emitError("expected a body of one block");
+        return signalPassFailure();
+      }
       Block &body = func.front();
       for (Operation &op : body.without_terminator())
         if (!isMemoryEffectFree(&op)) {

@@ -28,8 +28,10 @@ struct QuantizeNorm : OpRewritePattern<QuantizeOp> {
       return rewriter.notifyMatchFailure(op, "input is not an rms_norm");
     if (!norm->hasOneUse())
       return rewriter.notifyMatchFailure(op, "the norm has another use");
-    rewriter.replaceOpWithNewOp<RMSNormOp>(op, op.getType(), norm.getInput(), norm.getWeight(),
-                                           norm.getEpsAttr());
+    auto fused =
+        RMSNormOp::create(rewriter, rewriter.getFusedLoc({norm.getLoc(), op.getLoc()}),
+                          op.getType(), norm.getInput(), norm.getWeight(), norm.getEpsAttr());
+    rewriter.replaceOp(op, fused);
     return success();
   }
 };

@@ -23,11 +23,14 @@ struct AddToLinear : OpRewritePattern<AddOp> {
   using OpRewritePattern::OpRewritePattern;
 
   LogicalResult matchAndRewrite(AddOp op, PatternRewriter &rewriter) const override {
+    // The residual stream is the first operand as a rule, the layer the second.
     auto linear = op.getRhs().getDefiningOp<LinearOp>();
     Value residual = op.getLhs();
-    if (!linear) {
-      linear = op.getLhs().getDefiningOp<LinearOp>();
-      residual = op.getRhs();
+    if (!linear || !linear->hasOneUse()) {
+      if (auto other = op.getLhs().getDefiningOp<LinearOp>()) {
+        linear = other;
+        residual = op.getRhs();
+      }
     }
     if (!linear)
       return rewriter.notifyMatchFailure(op, "no operand is a linear layer");
@@ -35,8 +38,10 @@ struct AddToLinear : OpRewritePattern<AddOp> {
       return rewriter.notifyMatchFailure(op, "the linear layer has another use");
     if (linear.getResidual())
       return rewriter.notifyMatchFailure(op, "the linear layer has a residual already");
-    rewriter.replaceOpWithNewOp<LinearOp>(op, op.getType(), linear.getInput(), linear.getWeight(),
-                                          linear.getBias(), residual);
+    auto fused = LinearOp::create(rewriter, rewriter.getFusedLoc({linear.getLoc(), op.getLoc()}),
+                                  op.getType(), linear.getInput(), linear.getWeight(),
+                                  linear.getBias(), residual);
+    rewriter.replaceOp(op, fused);
     return success();
   }
 };

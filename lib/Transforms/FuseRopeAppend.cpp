@@ -47,10 +47,10 @@ struct RopeIntoAppend : OpRewritePattern<KVAppendOp> {
                      [&](Operation *user) { return user->isBeforeInBlock(op); }))
       return rewriter.notifyMatchFailure(op, "the rotated query is used before the cache write");
 
-    auto fused = RopeAppendOp::create(rewriter, op.getLoc(), queryRope.getType(),
-                                      queryRope.getInput(), keyRope.getInput(), op.getValue(),
-                                      op.getCache(), op.getBatch(), op.getLayer(),
-                                      keyRope.getRope());
+    Location loc = rewriter.getFusedLoc({queryRope.getLoc(), keyRope.getLoc(), op.getLoc()});
+    auto fused = RopeAppendOp::create(rewriter, loc, queryRope.getType(), queryRope.getInput(),
+                                      keyRope.getInput(), op.getValue(), op.getCache(),
+                                      op.getBatch(), op.getLayer(), keyRope.getRope());
     rewriter.replaceOp(queryRope, fused.getResult());
     rewriter.eraseOp(op);
     rewriter.eraseOp(keyRope);

@@ -28,7 +28,9 @@ struct QuantizeSiluMul : OpRewritePattern<QuantizeOp> {
       return rewriter.notifyMatchFailure(op, "input is not a silu_mul");
     if (!product->hasOneUse())
       return rewriter.notifyMatchFailure(op, "the product has another use");
-    rewriter.replaceOpWithNewOp<SiluMulOp>(op, op.getType(), product.getGate(), product.getUp());
+    auto fused = SiluMulOp::create(rewriter, rewriter.getFusedLoc({product.getLoc(), op.getLoc()}),
+                                   op.getType(), product.getGate(), product.getUp());
+    rewriter.replaceOp(op, fused);
     return success();
   }
 };

@@ -15,7 +15,14 @@ static Type elementType(Value value) {
   return cast<RankedTensorType>(value.getType()).getElementType();
 }
 
-/// The named weights of `values` as one, concatenated along the first dimension.
+static bool sameBiases(LinearOp a, LinearOp b) {
+  if (!a.getBias() || !b.getBias())
+    return !a.getBias() && !b.getBias();
+  return elementType(a.getBias()) == elementType(b.getBias());
+}
+
+/// The named weights of `values` as one, concatenated along the first dimension;
+/// it has the attributes that all of them share.
 static Value concatenate(PatternRewriter &rewriter, Location loc, ArrayRef<Value> values) {
   SmallVector<Attribute> sources;
   int64_t rows = 0;
@@ -28,14 +35,22 @@ static Value concatenate(PatternRewriter &rewriter, Location loc, ArrayRef<Value
   auto type = cast<RankedTensorType>(first.getType());
   SmallVector<int64_t> shape(type.getShape());
   shape[0] = rows;
-  return WeightOp::create(rewriter, loc, type.clone(shape), rewriter.getArrayAttr(sources),
-                          first.getStoredAttr());
+  auto merged = WeightOp::create(rewriter, loc, type.clone(shape), rewriter.getArrayAttr(sources),
+                                 TypeAttr());
+  for (NamedAttribute attribute : first->getAttrs())
+    if (!merged->hasAttr(attribute.getName()) && llvm::all_of(values, [&](Value value) {
+          return value.getDefiningOp()->getAttr(attribute.getName()) == attribute.getValue();
+        }))
+      merged->setAttr(attribute.getName(), attribute.getValue());
+  return merged;
 }
 
 LogicalResult qopt::mergeLinears(PatternRewriter &rewriter, Operation *anchor,
                                  ArrayRef<LinearOp> linears) {
   LinearOp first = linears.front();
   for (LinearOp linear : linears) {
+    if (llvm::count(linears, linear) > 1)
+      return rewriter.notifyMatchFailure(anchor, "one layer plays two parts");
     if (linear.getInput() != first.getInput())
       return rewriter.notifyMatchFailure(anchor, "layers read different inputs");
     if (linear.getResidual())
@@ -45,9 +60,10 @@ LogicalResult qopt::mergeLinears(PatternRewriter &rewriter, Operation *anchor,
     if (elementType(linear.getWeight()) != elementType(first.getWeight()) ||
         elementType(linear.getResult()) != elementType(first.getResult()))
       return rewriter.notifyMatchFailure(anchor, "layers have different element types");
-    if (static_cast<bool>(linear.getBias()) != static_cast<bool>(first.getBias()) ||
-        (linear.getBias() && !linear.getBias().getDefiningOp<WeightOp>()))
+    if (!sameBiases(linear, first))
       return rewriter.notifyMatchFailure(anchor, "layers differ in their biases");
+    if (linear.getBias() && !linear.getBias().getDefiningOp<WeightOp>())
+      return rewriter.notifyMatchFailure(anchor, "a bias has no name");
     if (linear->getBlock() != first->getBlock())
       return rewriter.notifyMatchFailure(anchor, "layers are in different blocks");
     if (linear->isBeforeInBlock(first))

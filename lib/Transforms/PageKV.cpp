@@ -6,8 +6,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "mlir/IR/IRMapping.h"
+#include "qopt/Dialect/QOpt/IR/Forward.h"
 #include "qopt/Transforms/Passes.h"
-#include "llvm/ADT/TypeSwitch.h"
 
 namespace qopt {
 #define GEN_PASS_DEF_PAGEKV
@@ -18,6 +18,9 @@ using namespace mlir;
 using namespace qopt;
 
 namespace {
+
+/// The arguments of a dense `@forward`; the past of each layer follows.
+enum DenseArgument { tokensArgument, maskArgument, positionsArgument, numFixedArguments };
 
 /// [batch, seq, ...] as [tokens, ...].
 RankedTensorType ragged(Type type) {
@@ -32,19 +35,20 @@ public:
 
   LogicalResult run() {
     SmallVector<AttentionOp> attentions(dense.getOps<AttentionOp>());
-    auto logits = dense.front().getTerminator()->getNumOperands() > 0
-                      ? dense.front().getTerminator()->getOperand(0).getDefiningOp<LogitsOp>()
+    Operation *terminator = dense.front().getTerminator();
+    auto logits = terminator->getNumOperands() > 0
+                      ? terminator->getOperand(0).getDefiningOp<LogitsOp>()
                       : LogitsOp();
-    if (attentions.empty() || !logits)
-      return dense.emitError("expected a dense model: attention layers, and logits as first result");
+    if (attentions.empty() || !logits || dense.getNumArguments() < numFixedArguments)
+      return dense.emitError("expected a dense model: tokens, mask and positions, attention "
+                             "layers, and logits as first result");
 
     createFunction(attentions);
     OpBuilder builder = OpBuilder::atBlockEnd(&paged.front());
     for (Operation &op : dense.front().without_terminator())
       if (failed(convert(op, builder)))
         return failure();
-    func::ReturnOp::create(builder, dense.front().getTerminator()->getLoc(),
-                           mapping.lookup(logits.getResult()));
+    func::ReturnOp::create(builder, terminator->getLoc(), mapping.lookup(logits.getResult()));
     dense.erase();
     return success();
   }
@@ -65,9 +69,18 @@ private:
     for (auto [index, name] : llvm::enumerate(names))
       paged.setArgAttr(index, "qopt.name", builder.getStringAttr(name));
     Block *body = paged.addEntryBlock();
-    mapping.map(dense.getArgument(0), body->getArgument(0));
+    mapping.map(dense.getArgument(tokensArgument), body->getArgument(0));
     batch = body->getArgument(1);
     cache = body->getArgument(2);
+  }
+
+  /// Mask, positions and past have no value in the ragged function: only the
+  /// operations that the batch and the cache serve may read them.
+  LogicalResult checkOperands(Operation &op, ValueRange operands) {
+    for (Value operand : operands)
+      if (!mapping.contains(operand))
+        return op.emitError("operand of type ") << operand.getType() << " has no ragged form";
+    return success();
   }
 
   LogicalResult convert(Operation &op, OpBuilder &builder) {
@@ -77,35 +90,44 @@ private:
     }
     if (auto attention = dyn_cast<AttentionOp>(op))
       return convertAttention(attention, builder);
-    if (auto logits = dyn_cast<LogitsOp>(op)) {
-      mapping.map(logits.getResult(),
-                  LogitsOp::create(builder, op.getLoc(), ragged(logits.getType()),
-                                   mapping.lookup(logits.getInput()),
-                                   mapping.lookup(logits.getWeight()), batch)
-                      .getResult());
-      return success();
-    }
-    if (auto rope = dyn_cast<RopeOp>(op)) {
-      mapping.map(rope.getResult(), RopeOp::create(builder, op.getLoc(), ragged(rope.getType()),
-                                                   mapping.lookup(rope.getInput()), batch,
-                                                   rope.getRope())
-                                        .getResult());
-      return success();
-    }
-    if (!isa<EmbeddingOp, RMSNormOp, LinearOp, SiluMulOp, AddOp, SliceOp>(op))
+    if (!isa<EmbeddingOp, RMSNormOp, LinearOp, RopeOp, SiluMulOp, AddOp, SliceOp, LogitsOp>(op))
       return op.emitError("operation has no ragged form");
+    auto type = cast<RankedTensorType>(op.getResult(0).getType());
+    if (type.getRank() != 3)
+      return op.emitError("expected a result [batch, seq, hidden], found ") << type;
+    if (auto rope = dyn_cast<RopeOp>(op))
+      return convertRope(rope, builder);
+    if (failed(checkOperands(op, op.getOperands())))
+      return failure();
     Operation *clone = builder.clone(op, mapping);
-    for (Value result : clone->getResults())
-      result.setType(ragged(result.getType()));
+    clone->getResult(0).setType(ragged(type));
+    if (auto logits = dyn_cast<LogitsOp>(clone))
+      logits.getBatchMutable().assign(batch);
+    return success();
+  }
+
+  LogicalResult convertRope(RopeOp op, OpBuilder &builder) {
+    if (op.getPositions() != dense.getArgument(positionsArgument))
+      return op.emitError("positions must be the function's positions");
+    if (failed(checkOperands(*op, op.getInput())))
+      return failure();
+    auto rope = RopeOp::create(builder, op.getLoc(), ragged(op.getType()),
+                               mapping.lookup(op.getInput()), batch, op.getRope());
+    mapping.map(op.getResult(), rope.getResult());
     return success();
   }
 
   LogicalResult convertAttention(AttentionOp op, OpBuilder &builder) {
-    if (op.getMask() != dense.getArgument(1))
+    if (op.getMask() != dense.getArgument(maskArgument))
       return op.emitError("mask must be the function's attention mask");
     for (Value past : {op.getPastKey(), op.getPastValue()})
-      if (!isa<BlockArgument>(past))
-        return op.emitError("past keys and values must be function arguments");
+      if (!isa<BlockArgument>(past) || !past.hasOneUse())
+        return op.emitError("past keys and values must be function arguments of their own");
+    for (Value present : {op.getPresentKey(), op.getPresentValue()})
+      if (!llvm::all_of(present.getUsers(), llvm::IsaPred<func::ReturnOp>))
+        return op.emitError("present keys and values must be function results only");
+    if (failed(checkOperands(*op, {op.getQuery(), op.getKey(), op.getValue()})))
+      return failure();
     auto cacheType = cast<KVCacheType>(cache.getType());
     auto past = cast<RankedTensorType>(op.getPastKey().getType());
     if (past.getDimSize(1) != cacheType.getKvHeads() ||
@@ -113,9 +135,9 @@ private:
       return op.emitError("layers differ in heads: found ") << past << " in layer " << layer;
     KVAppendOp::create(builder, op.getLoc(), mapping.lookup(op.getKey()),
                        mapping.lookup(op.getValue()), cache, batch, layer);
-    auto paged = PagedAttentionOp::create(
-        builder, op.getLoc(), ragged(op.getResult().getType()), mapping.lookup(op.getQuery()),
-        cache, batch, layer, op.getNumHeads(), op.getScaleAttr().getValue());
+    auto paged = PagedAttentionOp::create(builder, op.getLoc(), ragged(op.getResult().getType()),
+                                          mapping.lookup(op.getQuery()), cache, batch, layer,
+                                          op.getNumHeads(), op.getScaleAttr().getValue());
     mapping.map(op.getResult(), paged.getResult());
     ++layer;
     return success();
@@ -132,12 +154,8 @@ struct PageKV : public qopt::impl::PageKVBase<PageKV> {
   using PageKVBase::PageKVBase;
 
   void runOnOperation() override {
-    auto forward = getOperation().lookupSymbol<func::FuncOp>("forward");
-    if (!forward) {
-      getOperation().emitError("expected a function @forward");
-      return signalPassFailure();
-    }
-    if (failed(Pager(forward, pageTokens).run()))
+    func::FuncOp forward = lookupForward(getOperation());
+    if (!forward || failed(Pager(forward, pageTokens).run()))
       signalPassFailure();
   }
 };

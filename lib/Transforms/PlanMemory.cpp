@@ -23,6 +23,7 @@ constexpr int64_t alignment = 64;
 /// A buffer's bytes and the first and last launch (by number) of its life.
 struct Life {
   kernel::AllocOp alloc;
+  int64_t number = 0; ///< of the alloc in the plan
   int64_t bytes = 0;
   int64_t first = 0, last = 0;
   int64_t offset = -1;
@@ -40,17 +41,19 @@ int64_t bytesOf(kernel::AllocOp alloc, kernel::PlanOp plan) {
   return llvm::alignTo(bits / 8, alignment);
 }
 
-/// The launches that use `buffer`, through slices too.
-void extendLife(Value buffer, const DenseMap<Operation *, int64_t> &numbers, Life &life) {
-  for (Operation *user : buffer.getUsers()) {
-    if (auto slice = dyn_cast<kernel::SliceOp>(user)) {
-      extendLife(slice.getResult(), numbers, life);
-      continue;
+/// From the first to the last launch that uses the buffer, through slices too.
+void findLife(Life &life, Block &plan, const DenseMap<Operation *, int64_t> &numbers) {
+  SmallVector<Value> views{life.alloc.getResult()};
+  while (!views.empty())
+    for (Operation *user : views.pop_back_val().getUsers()) {
+      if (auto slice = dyn_cast<kernel::SliceOp>(user)) {
+        views.push_back(slice.getResult());
+        continue;
+      }
+      int64_t number = numbers.at(plan.findAncestorOpInBlock(*user));
+      life.first = std::min(life.first, number);
+      life.last = std::max(life.last, number);
     }
-    int64_t number = numbers.at(user);
-    life.first = std::min(life.first, number);
-    life.last = std::max(life.last, number);
-  }
 }
 
 /// The lowest offset where `life` meets no placed buffer that shares its bytes.
@@ -81,18 +84,20 @@ private:
     int64_t count = 0;
     SmallVector<Life> lives;
     for (Operation &op : plan.getBody().front()) {
-      numbers[&op] = count++;
       if (auto alloc = dyn_cast<kernel::AllocOp>(op))
-        lives.push_back({alloc, bytesOf(alloc, plan)});
+        lives.push_back({alloc, count, bytesOf(alloc, plan)});
+      numbers[&op] = count++;
     }
     for (Life &life : lives) {
       life.first = count;
       life.last = 0;
-      extendLife(life.alloc.getResult(), numbers, life);
+      findLife(life, plan.getBody().front(), numbers);
     }
 
-    // Largest first, then in program order: both are the same in every run.
-    llvm::stable_sort(lives, [](const Life &a, const Life &b) { return a.bytes > b.bytes; });
+    // Largest first, then in program order: the same in every run.
+    llvm::sort(lives, [](const Life &a, const Life &b) {
+      return std::make_pair(-a.bytes, a.number) < std::make_pair(-b.bytes, b.number);
+    });
     SmallVector<const Life *> placed;
     int64_t arena = 0;
     Builder builder(plan);

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "qopt/Conversion/Passes.h"
+#include "qopt/Dialect/QOpt/IR/Forward.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 namespace qopt {
@@ -34,8 +35,8 @@ public:
       : forward(forward), maxTokens(maxTokens), builder(forward) {}
 
   LogicalResult run() {
-    if (forward.getNumArguments() != 3 || !isa<BatchType>(forward.getArgumentTypes()[1]))
-      return forward.emitError("expected a ragged model: tokens, batch and cache");
+    if (failed(checkForm()))
+      return failure();
     auto plan = kernel::PlanOp::create(builder, forward.getLoc(), "step", maxTokens, maxTokens,
                                        IntegerAttr());
     plan.getBody().emplaceBlock();
@@ -67,6 +68,30 @@ public:
   }
 
 private:
+  /// Arguments, results and shapes are those of a ragged model.
+  LogicalResult checkForm() {
+    TypeRange arguments = forward.getArgumentTypes();
+    auto tokens = RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
+    if (arguments.size() != 3 || arguments[0] != tokens || !isa<BatchType>(arguments[1]) ||
+        !isa<KVCacheType>(arguments[2]))
+      return forward.emitError("expected a ragged model: tokens, batch and cache");
+    Operation *terminator = forward.front().getTerminator();
+    if (terminator->getNumOperands() != 1 || !terminator->getOperand(0).getDefiningOp<LogitsOp>())
+      return terminator->emitError("expected the logits as only result");
+    for (Operation &op : forward.front()) {
+      if (isa<WeightOp>(op))
+        continue;
+      for (Value result : op.getResults()) {
+        auto type = dyn_cast<RankedTensorType>(result.getType());
+        if (type && (type.getRank() != 2 || !type.isDynamicDim(0) || type.isDynamicDim(1) ||
+                     type.getElementType().isF64()))
+          return op.emitError("expected rows [tokens, columns] of a type that kernels have, found ")
+                 << type;
+      }
+    }
+    return success();
+  }
+
   Value buffer(Value value) { return values.at(value).buffer; }
 
   MemRefType bufferType(RankedTensorType type, Type element) {
@@ -81,10 +106,12 @@ private:
     };
     auto quantized = dyn_cast<QuantizedType>(type.getElementType());
     Lowered lowered;
-    lowered.buffer = alloc(bufferType(type, quantized ? quantized.getStorage() : type.getElementType()));
+    lowered.buffer =
+        alloc(bufferType(type, quantized ? quantized.getStorage() : type.getElementType()));
     if (quantized)
-      lowered.scales = alloc(bufferType(RankedTensorType::get(type.getShape().drop_back(), type.getElementType()),
-                                        quantized.getScale()));
+      lowered.scales = alloc(
+          bufferType(RankedTensorType::get(type.getShape().drop_back(), type.getElementType()),
+                     quantized.getScale()));
     return values[value] = lowered;
   }
 
@@ -108,7 +135,8 @@ private:
     SmallVector<Type> types(leading);
     for (Value input : inputs)
       types.push_back(cast<MemRefType>(input.getType()).getElementType());
-    Block *block = builder.createBlock(&region, {}, types, SmallVector<Location>(types.size(), loc));
+    Block *block =
+        builder.createBlock(&region, {}, types, SmallVector<Location>(types.size(), loc));
     Type f32 = builder.getF32Type();
     SmallVector<Value> wide;
     for (Value argument : block->getArguments())
@@ -137,6 +165,8 @@ private:
   LogicalResult convert(WeightOp op) {
     RankedTensorType type = tensorOf(op.getResult());
     Type lowered;
+    if (type.getRank() > 2 || (type.getRank() == 1 && isa<QuantizedType>(type.getElementType())))
+      return op.emitError("expected a matrix or a vector of floats, found ") << type;
     if (type.getRank() == 1) {
       lowered = MemRefType::get(type.getShape(), type.getElementType());
     } else {
@@ -145,7 +175,8 @@ private:
         return op.emitError("weight has no kernel.layout: qopt-pack-weights must run first");
       lowered = kernel::PackedType::get(op.getContext(), type, layout);
     }
-    values[op.getResult()] = {kernel::WeightOp::create(builder, op.getLoc(), lowered, op.getSources()), {}};
+    values[op.getResult()] = {
+        kernel::WeightOp::create(builder, op.getLoc(), lowered, op.getSources()), {}};
     return success();
   }
 
@@ -169,12 +200,11 @@ private:
     return success();
   }
 
-  void gemm(Location loc, Value input, Value weight, ArrayRef<Value> extras, Value result,
+  void gemm(Location loc, Lowered input, Value weight, ArrayRef<Value> extras, Value result,
             kernel::Rows rows) {
-    Type element = cast<MemRefType>(values.at(result).buffer.getType()).getElementType();
-    const Lowered &in = values.at(input);
-    auto op = kernel::GemmOp::create(builder, loc, in.buffer, in.scales, buffer(weight), extras,
-                                     outsOf(values.at(result)), rows, {}, {});
+    Type element = tensorOf(result).getElementType();
+    auto op = kernel::GemmOp::create(builder, loc, input.buffer, input.scales, buffer(weight),
+                                     extras, outsOf(allocate(result, loc, rows)), rows, {}, {});
     buildRegion(op.getEpilogue(), loc, {builder.getF32Type()}, extras, element, element,
                 [&](OpBuilder &b, ValueRange terms) { return sum(b, terms, loc); });
   }
@@ -184,8 +214,8 @@ private:
     for (Value extra : {op.getBias(), op.getResidual()})
       if (extra)
         extras.push_back(buffer(extra));
-    allocate(op.getResult(), op.getLoc());
-    gemm(op.getLoc(), op.getInput(), op.getWeight(), extras, op.getResult(), kernel::Rows::Tokens);
+    gemm(op.getLoc(), values.at(op.getInput()), op.getWeight(), extras, op.getResult(),
+         kernel::Rows::Tokens);
     return success();
   }
 
@@ -195,11 +225,11 @@ private:
     Location loc = op.getLoc();
     Value rows = kernel::InputOp::create(builder, loc, logitRowsType, kernel::StepInput::LogitRows);
     auto inputType = cast<MemRefType>(buffer(op.getInput()).getType());
-    Value gathered = kernel::AllocOp::create(builder, loc, inputType, kernel::Rows::LogitRows, IntegerAttr());
-    kernel::GatherOp::create(builder, loc, buffer(op.getInput()), rows, ValueRange(gathered), {}, {});
-    values[op.getInput()] = {gathered, {}};
-    allocate(op.getResult(), loc, kernel::Rows::LogitRows);
-    gemm(loc, op.getInput(), op.getWeight(), {}, op.getResult(), kernel::Rows::LogitRows);
+    Value gathered =
+        kernel::AllocOp::create(builder, loc, inputType, kernel::Rows::LogitRows, IntegerAttr());
+    kernel::GatherOp::create(builder, loc, buffer(op.getInput()), rows, ValueRange(gathered), {},
+                             {});
+    gemm(loc, {gathered, {}}, op.getWeight(), {}, op.getResult(), kernel::Rows::LogitRows);
     return success();
   }
 
@@ -238,7 +268,8 @@ private:
       return op.emitError("a slice of a slice has no kernel");
     int64_t offset = op.getOffset();
     auto layout = StridedLayoutAttr::get(op.getContext(), offset, {input.getDimSize(1), 1});
-    auto type = MemRefType::get(tensorOf(op.getResult()).getShape(), input.getElementType(), layout);
+    auto type =
+        MemRefType::get(tensorOf(op.getResult()).getShape(), input.getElementType(), layout);
     values[op.getResult()] = {
         kernel::SliceOp::create(builder, op.getLoc(), type, buffer(op.getInput()), offset), {}};
     return success();
@@ -257,6 +288,8 @@ private:
   }
 
   LogicalResult convert(RopeOp op) {
+    if (op.getPositions() != forward.getArgument(1))
+      return op.emitError("positions must be the batch's");
     Value table = rotaryTable(op.getRope(), op.getLoc());
     Lowered out = allocate(op.getResult(), op.getLoc());
     kernel::RopeOp::create(builder, op.getLoc(), buffer(op.getInput()), table, outsOf(out), {}, {});
@@ -304,12 +337,8 @@ struct ConvertQOptToKernel : public qopt::impl::ConvertQOptToKernelBase<ConvertQ
   using ConvertQOptToKernelBase::ConvertQOptToKernelBase;
 
   void runOnOperation() override {
-    auto forward = getOperation().lookupSymbol<func::FuncOp>("forward");
-    if (!forward) {
-      getOperation().emitError("expected a function @forward");
-      return signalPassFailure();
-    }
-    if (failed(PlanBuilder(forward, maxTokens).run()))
+    func::FuncOp forward = lookupForward(getOperation());
+    if (!forward || failed(PlanBuilder(forward, maxTokens).run()))
       signalPassFailure();
   }
 };

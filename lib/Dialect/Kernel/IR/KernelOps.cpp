@@ -5,12 +5,13 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "qopt/Dialect/Kernel/IR/KernelDialect.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/OpImplementation.h"
+#include "qopt/Dialect/Kernel/IR/KernelDialect.h"
 
 using namespace mlir;
 using namespace qopt::kernel;
+using qopt::KVCacheType;
 using qopt::QuantizedType;
 
 static MemRefType bufferOf(Value value) { return cast<MemRefType>(value.getType()); }
@@ -26,7 +27,8 @@ static LogicalResult verifyLastDim(Operation *op, Value value, int64_t expected,
 /// A launch writes values, or per-token codes and their float32 scales.
 static LogicalResult verifyValuesOrCodes(Operation *op, OperandRange outs, int64_t columns) {
   if (outs.size() != 1 && outs.size() != 2)
-    return op->emitOpError() << "has " << outs.size() << " outputs, expected 1, or 2 for codes and scales";
+    return op->emitOpError() << "has " << outs.size()
+                             << " outputs, expected 1, or 2 for codes and scales";
   if (failed(verifyLastDim(op, outs[0], columns, "output")))
     return failure();
   if (outs.size() == 1)
@@ -50,26 +52,6 @@ static LogicalResult verifyOneOutput(Operation *op, OperandRange outs) {
 // Syntax
 //===----------------------------------------------------------------------===//
 
-static ParseResult parseSymbolList(OpAsmParser &parser, ArrayAttr &sources) {
-  SmallVector<Attribute> names;
-  auto parseOne = [&]() -> ParseResult {
-    StringAttr name;
-    if (parser.parseSymbolName(name))
-      return failure();
-    names.push_back(FlatSymbolRefAttr::get(name));
-    return success();
-  };
-  if (parser.parseCommaSeparatedList(parseOne))
-    return failure();
-  sources = parser.getBuilder().getArrayAttr(names);
-  return success();
-}
-
-static void printSymbolList(OpAsmPrinter &printer, Operation *, ArrayAttr sources) {
-  llvm::interleaveComma(sources.getAsRange<FlatSymbolRefAttr>(), printer,
-                        [&](FlatSymbolRefAttr name) { printer.printSymbolName(name.getValue()); });
-}
-
 static ParseResult parseInteger(OpAsmParser &parser, IntegerAttr &value) {
   int64_t integer;
   if (parser.parseInteger(integer))
@@ -92,6 +74,8 @@ LogicalResult PlanOp::verify() {
   if (getMaxLogitRows() > getMaxTokens())
     return emitOpError() << "max_logit_rows " << getMaxLogitRows() << " exceeds max_tokens "
                          << getMaxTokens();
+  if (getArenaBytes().value_or(0) < 0)
+    return emitOpError() << "arena_bytes must not be negative, found " << *getArenaBytes();
   return success();
 }
 
@@ -103,10 +87,19 @@ LogicalResult AllocOp::verify() {
   return success();
 }
 
+LogicalResult OutputOp::verify() {
+  MemRefType type = bufferOf(getLogits());
+  if (type.getRank() != 2 || !type.getElementType().isF32())
+    return emitOpError("logits must be memref<?xNxf32>, found ") << type;
+  return success();
+}
+
 LogicalResult SliceOp::verify() {
   MemRefType input = bufferOf(getInput()), result = bufferOf(getResult());
   if (!input.getLayout().isIdentity() || input.getRank() != 2 || result.getRank() != 2)
     return emitOpError("input must be a contiguous buffer of rank 2, found ") << input;
+  if (result.getElementType() != input.getElementType())
+    return emitOpError("input and result must have the same element type");
   int64_t stride = input.getDimSize(1), offset = getOffset();
   if (offset < 0 || offset + result.getDimSize(1) > stride)
     return emitOpError() << "columns [" << offset << ", " << offset + result.getDimSize(1)
@@ -121,8 +114,17 @@ LogicalResult SliceOp::verify() {
 // Launches
 //===----------------------------------------------------------------------===//
 
+/// A vector of the step: tokens, or rows.
+static LogicalResult verifyIndices(Operation *op, Value value, StringRef what) {
+  MemRefType type = bufferOf(value);
+  if (type.getRank() == 1 && type.getElementType().isInteger(32))
+    return success();
+  return op->emitOpError() << what << " must be memref<?xi32>, found " << type;
+}
+
 LogicalResult EmbeddingOp::verify() {
-  if (failed(verifyOneOutput(*this, getOuts())))
+  if (failed(verifyIndices(*this, getTokens(), "tokens")) ||
+      failed(verifyOneOutput(*this, getOuts())))
     return failure();
   return verifyLastDim(*this, getOuts()[0], getTable().getType().getTensor().getDimSize(1),
                        "output");
@@ -155,15 +157,16 @@ LogicalResult GemmOp::verify() {
     return emitOpError("scales go with i8 or f8E4M3FN input, and only with it, found ") << input;
   auto quantized = dyn_cast<QuantizedType>(weight.getElementType());
   if (isCodes && (!quantized || !quantized.isPerChannel() || quantized.getStorage() != input))
-    return emitOpError("input of ") << input << " needs a per_channel weight of the same storage, found "
-                                    << weight.getElementType();
+    return emitOpError("input of ")
+           << input << " needs a per_channel weight of the same storage, found "
+           << weight.getElementType();
   Block &body = getEpilogue().front();
   if (body.getNumArguments() != getExtras().size() + 1 || !body.getArgument(0).getType().isF32())
     return emitOpError("epilogue must take the f32 sum and one element of each extra operand");
   for (auto [argument, extra] : llvm::zip(body.getArguments().drop_front(), getExtras()))
     if (argument.getType() != bufferOf(extra).getElementType())
-      return emitOpError("epilogue argument has type ") << argument.getType() << ", expected "
-                                                        << bufferOf(extra).getElementType();
+      return emitOpError("epilogue argument has type ")
+             << argument.getType() << ", expected " << bufferOf(extra).getElementType();
   auto yield = dyn_cast<YieldOp>(body.back());
   if (!yield || yield.getValue().getType() != bufferOf(getOuts()[0]).getElementType())
     return emitOpError("epilogue must yield the output's element type");
@@ -184,8 +187,8 @@ LogicalResult ElementwiseOp::verify() {
     return emitOpError("body must take one element of each input");
   for (auto [argument, input] : llvm::zip(block.getArguments(), getInputs()))
     if (argument.getType() != bufferOf(input).getElementType())
-      return emitOpError("body argument has type ") << argument.getType() << ", expected "
-                                                    << bufferOf(input).getElementType();
+      return emitOpError("body argument has type ")
+             << argument.getType() << ", expected " << bufferOf(input).getElementType();
   auto yield = dyn_cast<YieldOp>(block.back());
   Type expected = getOuts().size() == 2 ? Type(Float32Type::get(getContext()))
                                         : bufferOf(getOuts()[0]).getElementType();
@@ -207,15 +210,70 @@ LogicalResult RopeOp::verify() {
       failed(verifyLastDim(*this, getOuts()[0], lastDim(getInput()), "output")))
     return failure();
   if (lastDim(getInput()) % lastDim(getTable()) != 0)
-    return emitOpError() << "input's " << lastDim(getInput()) << " columns are not a multiple of head_dim "
-                         << lastDim(getTable());
+    return emitOpError() << "input's " << lastDim(getInput())
+                         << " columns are not a multiple of head_dim " << lastDim(getTable());
   return success();
 }
 
 LogicalResult GatherOp::verify() {
-  if (failed(verifyOneOutput(*this, getOuts())))
+  if (failed(verifyIndices(*this, getIndex(), "index")) ||
+      failed(verifyOneOutput(*this, getOuts())))
     return failure();
   return verifyLastDim(*this, getOuts()[0], lastDim(getInput()), "output");
+}
+
+//===----------------------------------------------------------------------===//
+// Attention and the cache
+//===----------------------------------------------------------------------===//
+
+static LogicalResult verifyLayer(Operation *op, KVCacheType cache, int64_t layer) {
+  if (layer >= 0 && layer < cache.getLayers())
+    return success();
+  return op->emitOpError() << "layer " << layer << " is outside of the cache's "
+                           << cache.getLayers();
+}
+
+/// Keys and values of the step's tokens: [T, kv_heads * head_dim].
+static LogicalResult verifyKeyAndValue(Operation *op, KVCacheType cache, Value key, Value value) {
+  int64_t width = cache.getKvHeads() * cache.getHeadDim();
+  if (failed(verifyLastDim(op, key, width, "key")))
+    return failure();
+  return verifyLastDim(op, value, width, "value");
+}
+
+LogicalResult KVAppendOp::verify() {
+  KVCacheType cache = getCache().getType();
+  if (!getOuts().empty())
+    return emitOpError() << "has " << getOuts().size() << " outputs, expected 0";
+  if (failed(verifyLayer(*this, cache, getLayer())))
+    return failure();
+  return verifyKeyAndValue(*this, cache, getKey(), getValue());
+}
+
+LogicalResult RopeAppendOp::verify() {
+  KVCacheType cache = getCache().getType();
+  if (failed(verifyLayer(*this, cache, getLayer())) ||
+      failed(verifyKeyAndValue(*this, cache, getKey(), getValue())) ||
+      failed(verifyLastDim(*this, getTable(), cache.getHeadDim(), "table")) ||
+      failed(verifyOneOutput(*this, getOuts())))
+    return failure();
+  if (lastDim(getQuery()) % cache.getHeadDim() != 0)
+    return emitOpError() << "query has " << lastDim(getQuery())
+                         << " columns, expected a multiple of head_dim " << cache.getHeadDim();
+  return verifyLastDim(*this, getOuts()[0], lastDim(getQuery()), "output");
+}
+
+LogicalResult AttentionOp::verify() {
+  KVCacheType cache = getCache().getType();
+  if (failed(verifyLayer(*this, cache, getLayer())) || failed(verifyOneOutput(*this, getOuts())))
+    return failure();
+  int64_t heads = getNumHeads();
+  if (heads <= 0 || heads % cache.getKvHeads() != 0)
+    return emitOpError() << "num_heads " << heads << " is not a multiple of the cache's "
+                         << cache.getKvHeads() << " heads";
+  if (failed(verifyLastDim(*this, getQuery(), heads * cache.getHeadDim(), "query")))
+    return failure();
+  return verifyLastDim(*this, getOuts()[0], heads * cache.getHeadDim(), "output");
 }
 
 bool qopt::kernel::isLaunch(Operation *op) {

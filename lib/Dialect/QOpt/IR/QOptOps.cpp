@@ -51,23 +51,23 @@ static LogicalResult verifyPerToken(Operation *op, Value result) {
 // weight
 //===----------------------------------------------------------------------===//
 
-static ParseResult parseSymbolList(OpAsmParser &parser, ArrayAttr &sources) {
-  SmallVector<Attribute> names;
+ParseResult qopt::parseSymbolList(OpAsmParser &parser, ArrayAttr &names) {
+  SmallVector<Attribute> symbols;
   auto parseOne = [&]() -> ParseResult {
     StringAttr name;
     if (parser.parseSymbolName(name))
       return failure();
-    names.push_back(FlatSymbolRefAttr::get(name));
+    symbols.push_back(FlatSymbolRefAttr::get(name));
     return success();
   };
   if (parser.parseCommaSeparatedList(parseOne))
     return failure();
-  sources = parser.getBuilder().getArrayAttr(names);
+  names = parser.getBuilder().getArrayAttr(symbols);
   return success();
 }
 
-static void printSymbolList(OpAsmPrinter &printer, Operation *, ArrayAttr sources) {
-  llvm::interleaveComma(sources.getAsRange<FlatSymbolRefAttr>(), printer,
+void qopt::printSymbolList(OpAsmPrinter &printer, Operation *, ArrayAttr names) {
+  llvm::interleaveComma(names.getAsRange<FlatSymbolRefAttr>(), printer,
                         [&](FlatSymbolRefAttr name) { printer.printSymbolName(name.getValue()); });
 }
 
@@ -83,8 +83,8 @@ LogicalResult WeightOp::verify() {
     if (q.isPerToken())
       return emitOpError("a weight can't be quantized per_token");
     if (q.isGrouped() && type.getShape().back() % q.getGroupSize() != 0)
-      return emitOpError() << "group size " << q.getGroupSize() << " does not divide K = "
-                           << type.getShape().back();
+      return emitOpError() << "group size " << q.getGroupSize()
+                           << " does not divide K = " << type.getShape().back();
   }
   return success();
 }
@@ -122,14 +122,16 @@ LogicalResult LinearOp::verify() {
                     failed(verifyLastDim(*this, getBias(), n, "bias"))))
     return failure();
   if (getResidual() && tensorOf(getResidual()).getShape() != tensorOf(getResult()).getShape())
-    return emitOpError("residual has type ") << getResidual().getType() << ", expected the shape of "
-                                             << getResult().getType();
+    return emitOpError("residual has type ")
+           << getResidual().getType() << ", expected the shape of " << getResult().getType();
   QuantizedType x = quantizedOf(getInput()), w = quantizedOf(getWeight());
-  if (x && (!w || !w.isPerChannel() || w.getStorage() != x.getStorage()))
-    return emitOpError("input quantized as ") << x.getStorage()
-           << " per_token needs a weight of the same storage per_channel";
-  if (x && !x.isPerToken())
+  if (!x)
+    return success();
+  if (!x.isPerToken())
     return emitOpError("quantized input must be per_token, found ") << x;
+  if (!w || !w.isPerChannel() || w.getStorage() != x.getStorage())
+    return emitOpError("input quantized as ")
+           << x.getStorage() << " per_token needs a weight of the same storage per_channel";
   return success();
 }
 
@@ -165,6 +167,12 @@ OpFoldResult SliceOp::fold(FoldAdaptor) {
   // slice(x) of every column is x.
   if (getInput().getType() == getResult().getType())
     return getInput();
+  // slice(slice(x, a), b) = slice(x, a + b)
+  if (auto inner = getInput().getDefiningOp<SliceOp>()) {
+    getInputMutable().assign(inner.getInput());
+    setOffset(getOffset() + inner.getOffset());
+    return getResult();
+  }
   return {};
 }
 
@@ -186,9 +194,12 @@ LogicalResult DequantizeOp::verify() {
 
 LogicalResult LogitsOp::verify() {
   if (failed(verifyRank(*this, getWeight(), 2, "weight")) ||
-      failed(verifyLastDim(*this, getInput(), lastDim(getWeight()), "input")))
+      failed(verifyLastDim(*this, getInput(), lastDim(getWeight()), "input")) ||
+      failed(verifyLastDim(*this, getResult(), tensorOf(getWeight()).getDimSize(0), "result")))
     return failure();
-  return verifyLastDim(*this, getResult(), tensorOf(getWeight()).getDimSize(0), "result");
+  if (getBatch())
+    return verifyRank(*this, getResult(), tensorOf(getInput()).getRank(), "result");
+  return verifySameTokens(*this, getInput(), getResult());
 }
 
 //===----------------------------------------------------------------------===//
@@ -198,20 +209,24 @@ LogicalResult LogitsOp::verify() {
 LogicalResult AttentionOp::verify() {
   int64_t heads = getNumHeads(), kvHeads = getNumKvHeads();
   if (heads <= 0 || kvHeads <= 0 || heads % kvHeads != 0)
-    return emitOpError() << "num_heads " << heads << " is not a multiple of num_kv_heads " << kvHeads;
+    return emitOpError() << "num_heads " << heads << " is not a multiple of num_kv_heads "
+                         << kvHeads;
+  int64_t headDim = lastDim(getPastKey());
   for (Value past : {getPastKey(), getPastValue(), getPresentKey(), getPresentValue()}) {
-    if (failed(verifyRank(*this, past, 4, "past or present")))
+    if (failed(verifyRank(*this, past, 4, "past or present")) ||
+        failed(verifyLastDim(*this, past, headDim, "past or present")))
       return failure();
     if (tensorOf(past).getDimSize(1) != kvHeads)
       return emitOpError() << "past or present has " << tensorOf(past).getDimSize(1)
                            << " heads, expected " << kvHeads;
   }
-  int64_t headDim = lastDim(getPastKey());
   for (Value value : {getQuery(), getResult()})
-    if (failed(verifyLastDim(*this, value, heads * headDim, "query or result")))
+    if (failed(verifyRank(*this, value, 3, "query or result")) ||
+        failed(verifyLastDim(*this, value, heads * headDim, "query or result")))
       return failure();
   for (Value value : {getKey(), getValue()})
-    if (failed(verifyLastDim(*this, value, kvHeads * headDim, "key or value")))
+    if (failed(verifyRank(*this, value, 3, "key or value")) ||
+        failed(verifyLastDim(*this, value, kvHeads * headDim, "key or value")))
       return failure();
   return verifyRank(*this, getMask(), 2, "mask");
 }
@@ -219,7 +234,17 @@ LogicalResult AttentionOp::verify() {
 static LogicalResult verifyLayer(Operation *op, KVCacheType cache, int64_t layer) {
   if (layer >= 0 && layer < cache.getLayers())
     return success();
-  return op->emitOpError() << "layer " << layer << " is outside of the cache's " << cache.getLayers();
+  return op->emitOpError() << "layer " << layer << " is outside of the cache's "
+                           << cache.getLayers();
+}
+
+/// Keys and values of the step's tokens: [T, kv_heads * head_dim].
+static LogicalResult verifyKeyAndValue(Operation *op, KVCacheType cache, Value key, Value value) {
+  int64_t width = cache.getKvHeads() * cache.getHeadDim();
+  if (failed(verifyRank(op, key, 2, "key")) || failed(verifyRank(op, value, 2, "value")) ||
+      failed(verifyLastDim(op, key, width, "key")))
+    return failure();
+  return verifyLastDim(op, value, width, "value");
 }
 
 LogicalResult PagedAttentionOp::verify() {
@@ -230,30 +255,31 @@ LogicalResult PagedAttentionOp::verify() {
   if (heads <= 0 || heads % cache.getKvHeads() != 0)
     return emitOpError() << "num_heads " << heads << " is not a multiple of the cache's "
                          << cache.getKvHeads() << " heads";
-  if (failed(verifyLastDim(*this, getQuery(), heads * cache.getHeadDim(), "query")))
+  if (getQuery().getType() != getResult().getType())
+    return emitOpError("query and result must have the same type");
+  if (failed(verifyRank(*this, getQuery(), 2, "query")))
     return failure();
-  return verifyLastDim(*this, getResult(), heads * cache.getHeadDim(), "result");
+  return verifyLastDim(*this, getQuery(), heads * cache.getHeadDim(), "query");
 }
 
 LogicalResult KVAppendOp::verify() {
   KVCacheType cache = getCache().getType();
-  int64_t width = cache.getKvHeads() * cache.getHeadDim();
-  if (failed(verifyLayer(*this, cache, getLayer())) ||
-      failed(verifyLastDim(*this, getKey(), width, "key")))
+  if (failed(verifyLayer(*this, cache, getLayer())))
     return failure();
-  return verifyLastDim(*this, getValue(), width, "value");
+  return verifyKeyAndValue(*this, cache, getKey(), getValue());
 }
 
 LogicalResult RopeAppendOp::verify() {
   KVCacheType cache = getCache().getType();
-  int64_t width = cache.getKvHeads() * cache.getHeadDim();
   if (failed(verifyLayer(*this, cache, getLayer())) ||
-      failed(verifyLastDim(*this, getKey(), width, "key")) ||
-      failed(verifyLastDim(*this, getValue(), width, "value")))
+      failed(verifyKeyAndValue(*this, cache, getKey(), getValue())))
     return failure();
   if (getRope().getHeadDim() != cache.getHeadDim())
-    return emitOpError() << "rope has head_dim " << getRope().getHeadDim() << ", expected the cache's "
-                         << cache.getHeadDim();
+    return emitOpError() << "rope has head_dim " << getRope().getHeadDim()
+                         << ", expected the cache's " << cache.getHeadDim();
+  if (lastDim(getQuery()) % cache.getHeadDim() != 0)
+    return emitOpError() << "query has last dimension " << lastDim(getQuery())
+                         << ", expected a multiple of head_dim " << cache.getHeadDim();
   if (getQuery().getType() != getResult().getType())
     return emitOpError("query and result must have the same type");
   return success();

@@ -40,8 +40,7 @@ Type QuantizedType::parse(AsmParser &parser) {
     return {};
   if (parser.parseGreater())
     return {};
-  return parser.getChecked<QuantizedType>(loc, parser.getContext(), storage, groupSize,
-                                          scale, min);
+  return parser.getChecked<QuantizedType>(loc, parser.getContext(), storage, groupSize, scale, min);
 }
 
 void QuantizedType::print(AsmPrinter &printer) const {
@@ -79,8 +78,7 @@ LogicalResult QuantizedType::verify(function_ref<InFlightDiagnostic()> emitError
 }
 
 LogicalResult KVCacheType::verify(function_ref<InFlightDiagnostic()> emitError, int64_t layers,
-                                  int64_t kvHeads, int64_t headDim, int64_t pageTokens,
-                                  Type type) {
+                                  int64_t kvHeads, int64_t headDim, int64_t pageTokens, Type type) {
   if (layers <= 0 || kvHeads <= 0 || headDim <= 0 || pageTokens <= 0)
     return emitError() << "layers, kv_heads, head_dim and page_tokens must be positive";
   if (!isa<FloatType>(type))
@@ -106,7 +104,7 @@ LogicalResult RopeAttr::verify(function_ref<InFlightDiagnostic()> emitError, int
   if ((scaling == RopeScalingKind::Table) != static_cast<bool>(table))
     return emitError() << "table scaling, and only it, has a table";
   if (table && table.size() * 2 != headDim)
-    return emitError() << "table has " << table.size() << " frequencies, expected head_dim / 2 = "
-                       << headDim / 2;
+    return emitError() << "table has " << table.size()
+                       << " frequencies, expected head_dim / 2 = " << headDim / 2;
   return success();
 }

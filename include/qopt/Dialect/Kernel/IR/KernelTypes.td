@@ -95,7 +95,7 @@ def Kernel_PackedType : TypeDef<Kernel_Dialect, "Packed"> {
   let genVerifyDecl = 1;
 }
 
-def Kernel_Buffer : MemRefOf<[F32, BF16, F16, I8, I32, F8E4M3FN]>;
+def Kernel_Buffer : MemRefRankOf<[F32, BF16, F16, I8, I32, F8E4M3FN], [1, 2]>;
 def Kernel_Operand : AnyTypeOf<[Kernel_Buffer, Kernel_PackedType]>;
 
 #endif // QOPT_DIALECT_KERNEL_IR_KERNELTYPES_TD

@@ -24,6 +24,12 @@
 #define GET_TYPEDEF_CLASSES
 #include "qopt/Dialect/QOpt/IR/QOptTypes.h.inc"
 
+namespace qopt {
+/// The syntax of weight names: `@q, @k, @v`.
+mlir::ParseResult parseSymbolList(mlir::OpAsmParser &parser, mlir::ArrayAttr &names);
+void printSymbolList(mlir::OpAsmPrinter &printer, mlir::Operation *op, mlir::ArrayAttr names);
+} // namespace qopt
+
 #define GET_OP_CLASSES
 #include "qopt/Dialect/QOpt/IR/QOptOps.h.inc"
 

@@ -45,6 +45,14 @@ def QOpt_Dialect : Dialect {
     name, and the weight store has the bytes. Quantized data is an element type,
     `!qopt.q`, that says how; a value of that type stands for its codes together
     with their scales (and minima), which stay data.
+
+    Beside the operations' own attributes a module carries
+
+    - `qopt.name` on the arguments and results of `@forward`: what each is;
+    - `qopt.note` on a `qopt.weight`: a decision about it, in a sentence for the
+      report;
+    - `kernel.layout` on a `qopt.weight`: the order of its bytes in the artifact
+      (`qopt-pack-weights`).
   }];
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;

@@ -254,7 +254,8 @@ def QOpt_SliceOp : QOpt_Op<"slice", [Pure]> {
   let summary = "A range of the last dimension.";
   let description = [{
     Columns `[offset, offset + size)`, the size being that of the result. It
-    costs nothing: kernels read their operands with a row stride.
+    costs nothing: kernels read their operands with a row stride. A slice of
+    every column folds away, a slice of a slice becomes one.
 
     ```mlir
     %k = qopt.slice %qkv {offset = 576 : i64} : (tensor<?x960xbf16>) -> tensor<?x192xbf16>
@@ -313,7 +314,7 @@ def QOpt_LogitsOp : QOpt_Op<"logits", [Pure]> {
   }];
   let arguments = (ins QOpt_FloatTensor:$input, QOpt_Tensor:$weight,
                        Optional<QOpt_BatchType>:$batch);
-  let results = (outs RankedTensorOf<[F64, F32]>:$result);
+  let results = (outs QOpt_NonScalar<RankedTensorOf<[F64, F32]>>:$result);
   let assemblyFormat = [{
     $input `,` $weight (`batch` `(` $batch^ `)`)? attr-dict `:`
     functional-type(operands, results)

@@ -131,13 +131,14 @@ def QOpt_RopeAttr : QOpt_Attr<"Rope", "rope"> {
 // Constraints
 //===----------------------------------------------------------------------===//
 
-def QOpt_IsQuantized : CPred<"::llvm::isa<::qopt::QuantizedType>($_self)">;
-def QOpt_FloatElement : AnyTypeOf<[F64, F32, F16, BF16]>;
-def QOpt_AnyElement : Type<Or<[QOpt_FloatElement.predicate, QOpt_IsQuantized]>,
-    "float or quantized element">;
-def QOpt_FloatTensor : RankedTensorOf<[F64, F32, F16, BF16]>;
-def QOpt_Tensor : RankedTensorOf<[F64, F32, F16, BF16, QOpt_AnyElement]>;
-def QOpt_TokenTensor : RankedTensorOf<[I32, I64]>;
+// Rows have columns: no operation takes a scalar.
+class QOpt_NonScalar<Type tensor>
+    : ConfinedType<tensor, [HasRankGreaterOrEqualPred<1>], "non-scalar " # tensor.summary>;
+
+def QOpt_QuantizedElement : Type<CPred<"::llvm::isa<::qopt::QuantizedType>($_self)">, "!qopt.q">;
+def QOpt_FloatTensor : QOpt_NonScalar<RankedTensorOf<[F64, F32, F16, BF16]>>;
+def QOpt_Tensor : QOpt_NonScalar<RankedTensorOf<[F64, F32, F16, BF16, QOpt_QuantizedElement]>>;
+def QOpt_TokenTensor : QOpt_NonScalar<RankedTensorOf<[I32, I64]>>;
 def QOpt_Positions : AnyTypeOf<[QOpt_TokenTensor, QOpt_BatchType]>;
 
 #endif // QOPT_DIALECT_QOPT_IR_QOPTTYPES_TD
