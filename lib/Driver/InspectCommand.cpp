@@ -1,0 +1,266 @@
+//===- InspectCommand.cpp - qopt inspect ----------------------------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+///
+/// \file
+/// What an artifact holds, as text or JSON, from the manifest alone: no code is
+/// loaded and no weight is read.
+///
+//===----------------------------------------------------------------------===//
+
+#include "CommandError.h"
+#include "qopt/Driver/Commands.h"
+#include "qopt/Runtime/Artifact.h"
+#include "qopt/Runtime/Artifact/manifest.pb.h"
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+using namespace qopt;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+struct InspectOptions {
+  std::string path;
+  bool json = false;
+  bool plan = false;
+  bool weights = false;
+  bool verify = false;
+};
+
+double megabytes(uint64_t bytes) { return static_cast<double>(bytes) / 1e6; }
+
+std::string hexadecimal(const std::string &bytes) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string text;
+  for (unsigned char byte : bytes) {
+    text += digits[byte >> 4];
+    text += digits[byte & 15];
+  }
+  return text;
+}
+
+const char *inputName(artifact::StepInput input) {
+  switch (input) {
+  case artifact::TOKENS:
+    return "tokens";
+  case artifact::POSITIONS:
+    return "positions";
+  case artifact::SEQUENCES:
+    return "sequences";
+  case artifact::BLOCK_TABLES:
+    return "block_tables";
+  case artifact::LOGIT_ROWS:
+    return "logit_rows";
+  case artifact::NUM_TOKENS:
+    return "num_tokens";
+  case artifact::NUM_LOGIT_ROWS:
+    return "num_logit_rows";
+  case artifact::BLOCK_TABLE_STRIDE:
+    return "block_table_stride";
+  default:
+    return "?";
+  }
+}
+
+std::string argumentText(const artifact::Manifest &manifest, const artifact::Argument &argument) {
+  switch (argument.value_case()) {
+  case artifact::Argument::kWeight:
+    return manifest.weights(argument.weight()).name();
+  case artifact::Argument::kArenaOffset:
+    return "arena+" + std::to_string(argument.arena_offset());
+  case artifact::Argument::kInput:
+    return inputName(argument.input());
+  case artifact::Argument::kKvOffset:
+    return "page+" + std::to_string(argument.kv_offset());
+  case artifact::Argument::kConstant:
+    return std::to_string(argument.constant());
+  case artifact::Argument::VALUE_NOT_SET:
+    break;
+  }
+  return "?";
+}
+
+Json sectionJson(const artifact::Section &section) {
+  return {{"offset", section.offset()},
+          {"size", section.size()},
+          {"hash", hexadecimal(section.hash())}};
+}
+
+template <typename Strings> Json list(const Strings &strings) {
+  return std::vector<std::string>(strings.begin(), strings.end());
+}
+
+Json planJson(const artifact::Manifest &manifest, const artifact::Plan &plan) {
+  Json launches = Json::array();
+  for (const artifact::Launch &launch : plan.launches()) {
+    Json arguments = Json::array();
+    for (const artifact::Argument &argument : launch.args())
+      arguments.push_back(argumentText(manifest, argument));
+    launches.push_back({{"name", launch.name()},
+                        {"entry", manifest.kernels(launch.kernel()).entry()},
+                        {"units_static", launch.units_static()},
+                        {"units_per_token", launch.units_per_token()},
+                        {"units_per_logit_row", launch.units_per_logit_row()},
+                        {"args", std::move(arguments)}});
+  }
+  return {{"max_tokens", plan.max_tokens()},
+          {"max_logit_rows", plan.max_logit_rows()},
+          {"arena_bytes", plan.arena_bytes()},
+          {"logits_offset", plan.logits_offset()},
+          {"launches", std::move(launches)}};
+}
+
+Json toJson(const Artifact &artifact) {
+  const artifact::Manifest &manifest = artifact.manifest();
+  const artifact::Model &model = manifest.model();
+  Json result = {{"producer", manifest.producer()},
+                 {"file_bytes", artifact.fileSize()},
+                 {"model",
+                  {{"name", model.name()},
+                   {"format", model.format()},
+                   {"parameters", model.num_parameters()},
+                   {"layers", model.num_layers()},
+                   {"hidden_size", model.hidden_size()},
+                   {"intermediate_size", model.intermediate_size()},
+                   {"heads", model.num_heads()},
+                   {"kv_heads", model.num_kv_heads()},
+                   {"head_dim", model.head_dim()},
+                   {"vocabulary", model.vocab_size()},
+                   {"max_context", model.max_context()}}},
+                 {"target",
+                  {{"name", manifest.target().name()},
+                   {"triple", manifest.target().triple()},
+                   {"features", list(manifest.target().features())}}},
+                 {"kv_cache",
+                  {{"page_tokens", manifest.kv_cache().page_tokens()},
+                   {"page_bytes", manifest.kv_cache().page_bytes()},
+                   {"dtype", manifest.kv_cache().dtype()}}},
+                 {"code", sectionJson(manifest.code())}};
+  for (const artifact::Weight &weight : manifest.weights())
+    result["weights"].push_back({{"name", weight.name()},
+                                 {"type", weight.type()},
+                                 {"layout", weight.layout()},
+                                 {"sources", list(weight.sources())},
+                                 {"section", sectionJson(weight.section())}});
+  for (const artifact::Kernel &kernel : manifest.kernels())
+    result["kernels"].push_back({{"entry", kernel.entry()},
+                                 {"op", kernel.op()},
+                                 {"schedule", kernel.schedule()},
+                                 {"reason", kernel.reason()},
+                                 {"rejected", list(kernel.rejected())}});
+  for (const artifact::Plan &plan : manifest.plans())
+    result["plans"].push_back(planJson(manifest, plan));
+  for (const artifact::LinearReport &linear : manifest.report().linears()) {
+    Json entry = {{"name", linear.name()}, {"type", linear.scheme()}, {"bytes", linear.bytes()}};
+    if (linear.has_weight_sqnr_db())
+      entry["weight_sqnr_db"] = linear.weight_sqnr_db();
+    result["report"]["linears"].push_back(std::move(entry));
+  }
+  result["report"]["notes"] = list(manifest.report().notes());
+  result["provenance"] = {{"source_kind", manifest.provenance().source_kind()},
+                          {"source_hash", manifest.provenance().source_hash()},
+                          {"options", list(manifest.provenance().options())}};
+  return result;
+}
+
+void printMemory(const artifact::Manifest &manifest) {
+  const artifact::KvCache &cache = manifest.kv_cache();
+  uint64_t pages = (manifest.model().max_context() + cache.page_tokens() - 1) / cache.page_tokens();
+  std::printf("\nmemory\n");
+  for (const artifact::Plan &plan : manifest.plans())
+    std::printf("  arena, steps of up to %u tokens: %.1f MB\n", plan.max_tokens(),
+                megabytes(plan.arena_bytes()));
+  std::printf("  kv cache: pages of %u tokens, %.2f MB each (%s); a full context of %u tokens %.1f MB\n",
+              cache.page_tokens(), megabytes(cache.page_bytes()), cache.dtype().c_str(),
+              manifest.model().max_context(), megabytes(pages * cache.page_bytes()));
+}
+
+void printKernels(const artifact::Manifest &manifest) {
+  std::vector<int> launches(manifest.kernels_size());
+  for (const artifact::Plan &plan : manifest.plans())
+    for (const artifact::Launch &launch : plan.launches())
+      ++launches[launch.kernel()];
+  std::printf("\nkernels (launches over all plans)\n");
+  for (int i = 0; i < manifest.kernels_size(); ++i) {
+    const artifact::Kernel &kernel = manifest.kernels(i);
+    std::printf("  %4d x %s\n", launches[i], kernel.entry().c_str());
+    if (!kernel.schedule().empty())
+      std::printf("         %s: %s\n", kernel.schedule().c_str(), kernel.reason().c_str());
+    for (const std::string &rejected : kernel.rejected())
+      std::printf("         not %s\n", rejected.c_str());
+  }
+}
+
+void printPlan(const artifact::Manifest &manifest, const artifact::Plan &plan) {
+  std::printf("\nplan for up to %u tokens: %d launches\n", plan.max_tokens(), plan.launches_size());
+  for (const artifact::Launch &launch : plan.launches()) {
+    std::printf("  %-44s %s(", launch.name().c_str(), manifest.kernels(launch.kernel()).entry().c_str());
+    for (int i = 0; i < launch.args_size(); ++i)
+      std::printf("%s%s", i ? ", " : "", argumentText(manifest, launch.args(i)).c_str());
+    std::printf(")\n");
+  }
+}
+
+void printWeights(const artifact::Manifest &manifest) {
+  std::printf("\nweights\n");
+  for (const artifact::Weight &weight : manifest.weights())
+    std::printf("  %-64s %9.2f MB  %s %s\n", weight.name().c_str(), megabytes(weight.section().size()),
+                weight.type().c_str(), weight.layout().c_str());
+}
+
+void printText(const Artifact &artifact, const InspectOptions &options) {
+  const artifact::Manifest &manifest = artifact.manifest();
+  const artifact::Model &model = manifest.model();
+  std::printf("%s: %.1f MB, by %s\n", artifact.path().c_str(), megabytes(artifact.fileSize()),
+              manifest.producer().c_str());
+  std::printf("model   %s, %s, %.1f M parameters, vocabulary %u, context %u\n", model.name().c_str(),
+              model.format().c_str(), static_cast<double>(model.num_parameters()) / 1e6,
+              model.vocab_size(), model.max_context());
+  std::printf("        %u layers, hidden %u, intermediate %u, %u heads and %u kv heads of %u\n",
+              model.num_layers(), model.hidden_size(), model.intermediate_size(), model.num_heads(),
+              model.num_kv_heads(), model.head_dim());
+  std::printf("target  %s (%s), needs", manifest.target().name().c_str(),
+              manifest.target().triple().c_str());
+  for (const std::string &feature : manifest.target().features())
+    std::printf(" %s", feature.c_str());
+  std::printf("\nsource  %s %s\n", manifest.provenance().source_kind().c_str(),
+              manifest.provenance().source_hash().c_str());
+  for (const std::string &note : manifest.report().notes())
+    std::printf("note    %s\n", note.c_str());
+  printMemory(manifest);
+  printKernels(manifest);
+  if (options.weights)
+    printWeights(manifest);
+  if (options.plan)
+    for (const artifact::Plan &plan : manifest.plans())
+      printPlan(manifest, plan);
+}
+
+void inspect(const InspectOptions &options) {
+  Artifact artifact = valueOrFail(Artifact::open(options.path));
+  if (options.verify)
+    failUnless(artifact.verifySections());
+  if (options.json)
+    std::printf("%s\n", toJson(artifact).dump(2).c_str());
+  else
+    printText(artifact, options);
+}
+
+} // namespace
+
+void qopt::addInspectCommand(CLI::App &program) {
+  auto options = std::make_shared<InspectOptions>();
+  CLI::App *command = program.add_subcommand(
+      "inspect", "Show what an artifact holds, which kernel runs where and why, memory and sizes");
+  command->add_option("ARTIFACT", options->path)->required();
+  command->add_flag("--json", options->json, "everything, as JSON");
+  command->add_flag("--plan", options->plan, "list the launches of every plan");
+  command->add_flag("--weights", options->weights, "list the packed weights");
+  command->add_flag("--verify", options->verify, "compare the hash of every section");
+  command->callback([options] { inspect(*options); });
+}
