@@ -41,6 +41,8 @@ const WeightTensor *WeightStore::find(StringRef name) const {
   return entry == tensors_.end() ? nullptr : entry->second.get();
 }
 
+void WeightStore::erase(StringRef name) { tensors_.erase(name.str()); }
+
 namespace {
 
 class TransposedTensor : public WeightTensor {

@@ -38,16 +38,23 @@ struct ImportOptions {
 };
 
 struct ImportedModel {
+  /// Generation settings that leave the distribution as it is.
+  ImportedModel() {
+    generation.set_temperature(1.0f);
+    generation.set_top_p(1.0f);
+    generation.set_repetition_penalty(1.0f);
+  }
+
   mlir::OwningOpRef<mlir::ModuleOp> module; ///< dense `@forward`, in canonical order
   LlamaConfig config;
   WeightStore weights;
   artifact::Tokenizer tokenizer;       ///< empty vocabulary: the source has none
   artifact::ChatTemplate chatTemplate; ///< empty source: none
   artifact::GenerationConfig generation;
-  std::string name;                    ///< the model's name, for people
-  std::string sourceKind;              ///< onnx, hf, gguf, random
-  std::string sourceHash;              ///< XXH3-128 of the source's metadata, hexadecimal
-  std::vector<std::string> notes;      ///< for the report
+  std::string name;               ///< the model's name, for people
+  std::string sourceKind;         ///< onnx, hf, gguf, random
+  std::string sourceHash;         ///< XXH3-128 of the source's metadata, hexadecimal
+  std::vector<std::string> notes; ///< for the report
 };
 
 /// Imports an ONNX file, a Hugging Face folder, a GGUF file, or with a seed a
@@ -66,8 +73,7 @@ llvm::Expected<ImportedModel> importRandom(llvm::StringRef config, uint64_t seed
 /// The dense module of a configuration; `qopt.weight`s get the shapes, and the
 /// `stored` types, of the store's tensors. Runs qopt-canonical-order.
 llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
-buildLlamaModule(const LlamaConfig &config, const WeightStore &weights,
-                 mlir::MLIRContext &context);
+buildLlamaModule(const LlamaConfig &config, const WeightStore &weights, mlir::MLIRContext &context);
 
 } // namespace qopt
 

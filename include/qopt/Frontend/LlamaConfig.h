@@ -29,9 +29,9 @@ struct LlamaConfig {
   int64_t headDim = 0;
   int64_t maxContext = 0; ///< tokens; 0 when the source does not say
   double rmsNormEps = 1e-5;
-  bool attentionBias = false; ///< biases on q, k, v and o
-  bool mlpBias = false;       ///< biases on gate, up and down
-  bool tiedEmbeddings = false; ///< lm_head is model.embed_tokens.weight
+  bool attentionBias = false;       ///< biases on q, k, v and o
+  bool mlpBias = false;             ///< biases on gate, up and down
+  bool tiedEmbeddings = false;      ///< lm_head is model.embed_tokens.weight
   FloatType type = FloatType::bf16; ///< type of weights and activations as imported
   RopeConfig rope;
 };

@@ -32,9 +32,9 @@ enum class FloatType { f32, f16, bf16 };
 /// Integers in groups along K, as some sources store them:
 /// value = scale * code (+ minimum when affine), in float32.
 struct GroupQuantization {
-  int bits;       ///< 4 or 8
-  int groupSize;  ///< elements along K that share a scale
-  bool affine;    ///< codes are unsigned and a minimum is added
+  int bits;      ///< 4 or 8
+  int groupSize; ///< elements along K that share a scale
+  bool affine;   ///< codes are unsigned and a minimum is added
   FloatType scaleType;
 };
 
@@ -60,8 +60,7 @@ public:
   /// Decodes rows [first, first + count) to float32, exactly. `out` has
   /// count * rowSize() elements. Fails on an I/O error or on NaN or Inf, and
   /// names the tensor.
-  virtual llvm::Error readRows(int64_t first, int64_t count,
-                               float *out) const = 0;
+  virtual llvm::Error readRows(int64_t first, int64_t count, float *out) const = 0;
 
   /// Decodes columns [first, first + count) of a matrix, each contiguous: what
   /// readRows() of the transposed tensor gives, count * rows() elements. Reads
@@ -69,16 +68,14 @@ public:
   virtual llvm::Error readColumns(int64_t first, int64_t count, float *out) const;
 
   /// Set when the source holds grouped integers that a scheme can keep.
-  virtual std::optional<GroupQuantization> groupQuantization() const {
-    return std::nullopt;
-  }
+  virtual std::optional<GroupQuantization> groupQuantization() const { return std::nullopt; }
 
   /// The stored integers of rows [first, first + count), bit for bit: codes
   /// [count, K] (signed in [-8, 7] or [-128, 127], unsigned when affine), and
   /// scales and minima [count, K / groupSize] as bits of scaleType. `minima`
   /// is null unless affine. Only when groupQuantization() is set.
-  virtual llvm::Error readGroups(int64_t first, int64_t count, uint8_t *codes,
-                                 uint16_t *scales, uint16_t *minima) const;
+  virtual llvm::Error readGroups(int64_t first, int64_t count, uint8_t *codes, uint16_t *scales,
+                                 uint16_t *minima) const;
 
 private:
   std::string name_;
@@ -95,14 +92,14 @@ public:
   /// Null when there is none of this name.
   const WeightTensor *find(llvm::StringRef name) const;
 
+  void erase(llvm::StringRef name);
+
   auto begin() const { return tensors_.begin(); }
   auto end() const { return tensors_.end(); }
   size_t size() const { return tensors_.size(); }
 
   /// Keeps what tensors view (mapped files) alive as long as the store.
-  void own(std::shared_ptr<void> backing) {
-    backing_.push_back(std::move(backing));
-  }
+  void own(std::shared_ptr<void> backing) { backing_.push_back(std::move(backing)); }
 
 private:
   std::map<std::string, std::unique_ptr<WeightTensor>, std::less<>> tensors_;
