@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "TargetChoices.h"
+#include "qopt/Target/CPU/Layout.h"
 #include "qopt/Transforms/Passes.h"
 
 namespace qopt {
@@ -22,14 +22,23 @@ struct PackWeights : public qopt::impl::PackWeightsBase<PackWeights> {
   using PackWeightsBase::PackWeightsBase;
 
   void runOnOperation() override {
-    std::unique_ptr<TargetChoices> choices = TargetChoices::create(getOperation(), target);
-    if (!choices)
+    llvm::Expected<CPUTarget> parsed = CPUTarget::parse(target);
+    if (!parsed) {
+      getOperation().emitError(llvm::toString(parsed.takeError()));
       return signalPassFailure();
-    getOperation().walk([&](WeightOp weight) {
+    }
+    WalkResult result = getOperation().walk([&](WeightOp weight) -> WalkResult {
       auto type = cast<RankedTensorType>(weight.getType());
-      if (type.getRank() == 2)
-        weight->setAttr("kernel.layout", choices->layout(type));
+      if (type.getRank() != 2)
+        return WalkResult::advance();
+      kernel::LayoutAttr layout = cpuLayout(type, *parsed);
+      if (!layout)
+        return weight.emitError("no kernel of target '") << target << "' reads " << type;
+      weight->setAttr("kernel.layout", layout);
+      return WalkResult::advance();
     });
+    if (result.wasInterrupted())
+      signalPassFailure();
   }
 };
 

@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "TargetChoices.h"
+#include "qopt/Target/CPU/Schedule.h"
 #include "qopt/Transforms/Passes.h"
 #include "llvm/ADT/STLExtras.h"
 
@@ -19,19 +19,25 @@ using namespace qopt;
 
 namespace {
 
+/// Token counts that get a plan of their own: one sequence that decodes, a few,
+/// many, beside the largest step.
+constexpr int64_t defaultBuckets[] = {1, 8, 64};
+
 struct SelectSchedule : public qopt::impl::SelectScheduleBase<SelectSchedule> {
   using SelectScheduleBase::SelectScheduleBase;
 
   void runOnOperation() override {
-    std::unique_ptr<TargetChoices> choices = TargetChoices::create(getOperation(), target);
-    if (!choices)
+    llvm::Expected<CPUTarget> parsed = CPUTarget::parse(target);
+    if (!parsed) {
+      getOperation().emitError(llvm::toString(parsed.takeError()));
       return signalPassFailure();
+    }
     for (auto plan : llvm::make_early_inc_range(getOperation().getOps<kernel::PlanOp>())) {
-      FailureOr<SmallVector<int64_t>> counts = bucketsOf(plan, *choices);
+      FailureOr<SmallVector<int64_t>> counts = bucketsOf(plan);
       if (failed(counts))
         return signalPassFailure();
       for (int64_t tokens : *counts)
-        createBucket(plan, tokens, *choices);
+        createBucket(plan, tokens, *parsed);
       plan.erase();
     }
   }
@@ -39,7 +45,7 @@ struct SelectSchedule : public qopt::impl::SelectScheduleBase<SelectSchedule> {
 private:
   /// The token counts of the plans that `plan` becomes, ascending; the last is
   /// its own.
-  FailureOr<SmallVector<int64_t>> bucketsOf(kernel::PlanOp plan, const TargetChoices &choices) {
+  FailureOr<SmallVector<int64_t>> bucketsOf(kernel::PlanOp plan) {
     int64_t max = plan.getMaxTokens();
     SmallVector<int64_t> counts{max};
     for (int64_t tokens : buckets) {
@@ -48,21 +54,21 @@ private:
       counts.push_back(tokens);
     }
     if (buckets.empty())
-      llvm::copy_if(choices.buckets(), std::back_inserter(counts),
+      llvm::copy_if(defaultBuckets, std::back_inserter(counts),
                     [&](int64_t tokens) { return tokens < max; });
     llvm::sort(counts);
     counts.erase(llvm::unique(counts), counts.end());
     return counts;
   }
 
-  void createBucket(kernel::PlanOp plan, int64_t tokens, const TargetChoices &choices) {
+  void createBucket(kernel::PlanOp plan, int64_t tokens, const CPUTarget &target) {
     OpBuilder builder(plan);
     auto bucket = cast<kernel::PlanOp>(builder.clone(*plan));
     bucket.setSymName((plan.getSymName() + "_" + Twine(tokens)).str());
     bucket.setMaxTokens(tokens);
     bucket.setMaxLogitRows(std::min<int64_t>(tokens, plan.getMaxLogitRows()));
     for (Operation &op : bucket.getBody().front())
-      if (kernel::ScheduleAttr schedule = choices.schedule(&op, tokens))
+      if (kernel::ScheduleAttr schedule = cpuSchedule(&op, tokens, target))
         op.setAttr("schedule", schedule);
   }
 };

@@ -1,0 +1,44 @@
+"""lit's view of the tests: every .mlir and .test file below this folder.
+
+Features that a test can require:
+  smollm2                      QOPT_TEST_SMOLLM2 names the GGUF of SmolLM2-135M-Instruct
+  plugin                       this build has a plugin for mlir-opt (shared LLVM)
+  cpu=FLAG                     this machine's CPU has the flag, as /proc/cpuinfo names it
+"""
+
+import os
+import re
+
+import lit.formats
+
+config.name = "qopt"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".test"]
+config.excludes = ["Inputs", "fixtures", "unit"]
+config.test_source_root = os.path.dirname(__file__)
+config.test_exec_root = os.path.join(config.qopt_binary_dir, "test")
+
+tools = os.path.join(config.qopt_binary_dir, "bin")
+config.environment["PATH"] = os.pathsep.join([tools, config.llvm_tools_dir, os.environ["PATH"]])
+config.substitutions += [
+    ("%python", config.python),
+    ("%source_dir", config.qopt_source_dir),
+    ("%plugin", os.path.join(config.qopt_binary_dir, "lib", "libQOptPlugin" + config.shared_library_suffix)),
+]
+if config.plugin:
+    config.available_features.add("plugin")
+
+model = os.environ.get("QOPT_TEST_SMOLLM2")
+if model:
+    config.environment["QOPT_TEST_SMOLLM2"] = model
+    config.substitutions.append(("%smollm2", model))
+    config.available_features.add("smollm2")
+
+try:
+    with open("/proc/cpuinfo") as cpuinfo:
+        flags = re.search(r"^flags\s*:(.*)$", cpuinfo.read(), re.MULTILINE)
+        for flag in flags.group(1).split() if flags else []:
+            if re.match(r"avx|fma|amx|sse4", flag):
+                config.available_features.add("cpu=" + flag)
+except OSError:
+    pass  # not Linux: tests of one instruction set are unsupported
