@@ -1,0 +1,282 @@
+//===- ArtifactTest.cpp - Artifacts, whole and hostile --------------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ToyModel.h"
+#include "Runtime/Artifact/Format.h"
+#include "qopt/Runtime/Artifact.h"
+#include "qopt/Runtime/ArtifactWriter.h"
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+using namespace qopt;
+
+namespace {
+
+std::span<const std::byte> bytesOf(const std::string &text) {
+  return std::as_bytes(std::span<const char>(text));
+}
+
+/// Replaces the manifest and mends the header, as an attacker would.
+std::string withManifest(const std::string &file, const artifact::Manifest &manifest) {
+  Result<Header> header = Header::decode(bytesOf(file), "toy");
+  EXPECT_TRUE(header);
+  std::string text = manifest.SerializeAsString();
+  header->manifestSize = text.size();
+  header->manifestHash = hashOf(bytesOf(text));
+  std::string result = file.substr(0, header->manifestOffset) + text;
+  auto encoded = header->encode();
+  std::memcpy(result.data(), encoded.data(), encoded.size());
+  return result;
+}
+
+Status open(const std::string &file) {
+  Result<Artifact> artifact = Artifact::fromBytes(bytesOf(file), "toy");
+  return artifact ? Status::ok() : artifact.status();
+}
+
+TEST(Artifact, RoundTrip) {
+  std::string path = toy::write("roundtrip");
+  Result<Artifact> artifact = Artifact::open(path);
+  ASSERT_TRUE(artifact) << artifact.status().message();
+  EXPECT_EQ(artifact->manifest().weights_size(), 2);
+  EXPECT_EQ(artifact->bytes(artifact->manifest().code()).size(), toy::read(QOPT_TOY_KERNELS).size());
+  EXPECT_TRUE(artifact->verifySections());
+  EXPECT_EQ(artifact->fileSize(), std::filesystem::file_size(path));
+  Artifact moved = std::move(*artifact);
+  EXPECT_EQ(moved.manifest().model().name(), "toy");
+}
+
+TEST(Artifact, EqualCallsWriteEqualBytes) {
+  EXPECT_EQ(toy::read(toy::write("a")), toy::read(toy::write("b")));
+}
+
+TEST(Artifact, EveryTruncationIsRefused) {
+  std::string file = toy::read(toy::write("truncate"));
+  for (size_t size = 0; size < file.size(); size += size < 128 ? 1 : 97)
+    EXPECT_FALSE(open(file.substr(0, size))) << size;
+  EXPECT_FALSE(open(file + "x"));
+}
+
+TEST(Artifact, EveryFlippedBitIsRefusedOrHarmless) {
+  std::string file = toy::read(toy::write("flip"));
+  Result<Header> header = Header::decode(bytesOf(file), "toy");
+  ASSERT_TRUE(header);
+  auto flip = [&](size_t at) {
+    file[at] ^= 1 << at % 8;
+    Status status = open(file);
+    file[at] ^= 1 << at % 8;
+    return status;
+  };
+  for (size_t at = 0; at < sectionAlignment; ++at)
+    EXPECT_FALSE(flip(at)) << at;
+  for (size_t at = header->manifestOffset; at < file.size(); at += 13)
+    EXPECT_FALSE(flip(at)) << at;
+}
+
+TEST(Artifact, DamagedManifestsWithValidHashesNeverCrash) {
+  std::string file = toy::read(toy::write("manifest"));
+  Result<Header> header = Header::decode(bytesOf(file), "toy");
+  ASSERT_TRUE(header);
+  for (size_t at = header->manifestOffset; at < file.size(); ++at) {
+    for (unsigned char value : {0x00, 0x7f, 0xff}) {
+      std::string copy = file;
+      copy[at] = static_cast<char>(value);
+      header->manifestHash = hashOf(bytesOf(copy).subspan(header->manifestOffset));
+      auto encoded = header->encode();
+      std::memcpy(copy.data(), encoded.data(), encoded.size());
+      Result<Artifact> artifact = Artifact::fromBytes(bytesOf(copy), "toy");
+      if (artifact)
+        (void)artifact->verifySections(); // reads every section in bounds
+    }
+  }
+}
+
+TEST(Artifact, VersionsAreNamed) {
+  std::string file = toy::read(toy::write("version"));
+  file[8] = 7;
+  EXPECT_EQ(open(file).message(), "artifact 'toy' has format version 7, this runtime reads version "
+                                  "1: compile the model again with this release");
+  EXPECT_EQ(open("GGUF....").message(),
+            "artifact 'toy' is not a qopt artifact: its first 8 bytes are not the magic of one");
+}
+
+TEST(Artifact, DamagedSectionIsNamed) {
+  std::string file = toy::read(toy::write("section"));
+  Result<Artifact> artifact = Artifact::fromBytes(bytesOf(file), "toy");
+  ASSERT_TRUE(artifact);
+  uint64_t weight = artifact->manifest().weights(1).section().offset();
+  file[weight + 5] ^= 1;
+  Status status = artifact->verifySections();
+  EXPECT_EQ(status.message(), "artifact 'toy' is damaged: weight 'project' has another hash than "
+                              "its manifest says");
+  file[weight + 5] ^= 1;
+  file[artifact->manifest().code().offset()] ^= 1;
+  EXPECT_EQ(artifact->verifySections().message(),
+            "artifact 'toy' is damaged: the code section has another hash than its manifest says");
+}
+
+TEST(Artifact, EveryFieldIsChecked) {
+  using Manifest = artifact::Manifest;
+  struct Case {
+    const char *message;
+    std::function<void(Manifest &)> damage;
+  };
+  auto plan = [](Manifest &m) { return m.mutable_plans(1); };
+  auto argument = [](Manifest &m, int i) {
+    return m.mutable_plans(1)->mutable_launches(1)->mutable_args(i);
+  };
+  const std::string inLaunch = "plan of 8 tokens: launch 'append': ";
+  const Case cases[] = {
+      {"vocabulary size is 0, expected 1 to 16777216",
+       [](Manifest &m) { m.mutable_model()->set_vocab_size(0); }},
+      {"maximum context is 4294967295, expected 1 to 16777216",
+       [](Manifest &m) { m.mutable_model()->set_max_context(~0u); }},
+      {"tokens of a page is 0, expected 1 to 65536",
+       [](Manifest &m) { m.mutable_kv_cache()->set_page_tokens(0); }},
+      {"bytes of a page is 63, expected 64 to 68719476736",
+       [](Manifest &m) { m.mutable_kv_cache()->set_page_bytes(63); }},
+      {"bytes of a page are 65, expected a multiple of 64",
+       [](Manifest &m) { m.mutable_kv_cache()->set_page_bytes(65); }},
+      {"cache has element type 'f8', expected f32 or bf16",
+       [](Manifest &m) { m.mutable_kv_cache()->set_dtype("f8"); }},
+      {"code section is empty", [](Manifest &m) { m.mutable_code()->set_size(0); }},
+      {"code section has a hash of 3 bytes, expected 16",
+       [](Manifest &m) { m.mutable_code()->set_hash("abc"); }},
+      {"weight 'embed' starts at byte 0, expected a multiple of 4096 behind the header",
+       [](Manifest &m) { m.mutable_weights(0)->mutable_section()->set_offset(0); }},
+      {"weight 'embed' has 18446744073709551615 bytes at ",
+       [](Manifest &m) { m.mutable_weights(0)->mutable_section()->set_size(~uint64_t(0)); }},
+      {"weight 'project' overlaps weight 'embed'",
+       [](Manifest &m) {
+         *m.mutable_weights(1)->mutable_section() = m.weights(0).section();
+       }},
+      {"kernel has entry 'a;b\\x0a', expected a C identifier",
+       [](Manifest &m) { m.mutable_kernels(0)->set_entry("a;b\n"); }},
+      {"there is no plan, expected at least one", [](Manifest &m) { m.clear_plans(); }},
+      {"plan of 1 tokens: tokens is 1, expected 2 to 1048576",
+       [&](Manifest &m) { plan(m)->set_max_tokens(1); }},
+      {"plan of 8 tokens: logit rows is 9, expected 1 to 8",
+       [&](Manifest &m) { plan(m)->set_max_logit_rows(9); }},
+      {"plan of 8 tokens: arena bytes is 0, expected 1 to 17592186044416",
+       [&](Manifest &m) { plan(m)->set_arena_bytes(0); }},
+      {"plan of 8 tokens: logits have 8224 bytes at 1088 in an arena of 9248",
+       [&](Manifest &m) { plan(m)->set_logits_offset(1024 + 64); }},
+      {"plan of 8 tokens: logits have 8224 bytes at 18446744073709551552 in an arena",
+       [&](Manifest &m) { plan(m)->set_logits_offset(uint64_t(0) - 64); }},
+      {"launch 'append': kernel index is 4, expected less than 4",
+       [&](Manifest &m) { plan(m)->mutable_launches(1)->set_kernel(4); }},
+      {"launch 'append': units is 18446744073709551615, expected 0 to 1099511627776",
+       [&](Manifest &m) { plan(m)->mutable_launches(1)->set_units_per_token(~uint64_t(0)); }},
+      {"launch 'append': there are 65 arguments, expected at most 64",
+       [&](Manifest &m) {
+         while (plan(m)->launches(1).args_size() < 65)
+           plan(m)->mutable_launches(1)->add_args()->set_constant(0);
+       }},
+      {"argument 0: arena offset is 9248 in an arena of 9248",
+       [&](Manifest &m) { argument(m, 0)->set_arena_offset(9248); }},
+      {"argument 1: cache offset is 512 in a page of 512",
+       [&](Manifest &m) { argument(m, 1)->set_kv_offset(512); }},
+      {"argument 2: step input 99 is unknown",
+       [&](Manifest &m) { argument(m, 2)->set_input(static_cast<artifact::StepInput>(99)); }},
+      {"argument 2: step input 0 is unknown",
+       [&](Manifest &m) { argument(m, 2)->set_input(artifact::STEP_INPUT_UNSPECIFIED); }},
+      {"argument 3: weight index is 2, expected less than 2",
+       [&](Manifest &m) { argument(m, 3)->set_weight(2); }},
+      {"argument 4: it has no value", [&](Manifest &m) { argument(m, 4)->Clear(); }},
+  };
+  std::string file = toy::read(toy::write("fields"));
+  Result<Artifact> artifact = Artifact::fromBytes(bytesOf(file), "toy");
+  ASSERT_TRUE(artifact);
+  for (const Case &damaged : cases) {
+    Manifest manifest = artifact->manifest();
+    damaged.damage(manifest);
+    Status status = open(withManifest(file, manifest));
+    ASSERT_FALSE(status) << damaged.message;
+    EXPECT_NE(status.message().find(damaged.message), std::string::npos) << status.message();
+  }
+}
+
+TEST(Artifact, MissingFileIsAnError) {
+  EXPECT_EQ(Artifact::open("/nonexistent/x.qopt").status().message(),
+            "artifact '/nonexistent/x.qopt' can't be opened: No such file or directory");
+  EXPECT_EQ(Artifact::open("/").status().message(), "artifact '/' is not a file");
+}
+
+std::vector<std::string> filesLike(const std::string &prefix) {
+  std::vector<std::string> names;
+  for (auto &entry : std::filesystem::directory_iterator(testing::TempDir()))
+    if (entry.path().filename().string().rfind(prefix, 0) == 0)
+      names.push_back(entry.path().filename().string());
+  return names;
+}
+
+TEST(ArtifactWriter, AbandonedFileIsRemoved) {
+  std::string name = "qopt-abandoned-" + std::to_string(::getpid());
+  {
+    Result<ArtifactWriter> writer = ArtifactWriter::create(testing::TempDir() + name);
+    ASSERT_TRUE(writer);
+    EXPECT_EQ(filesLike(name).size(), 1u);
+  }
+  EXPECT_TRUE(filesLike(name).empty());
+}
+
+TEST(ArtifactWriter, RefusesWhatTheReaderWould) {
+  std::string name = "qopt-refused-" + std::to_string(::getpid());
+  Result<ArtifactWriter> writer = ArtifactWriter::create(testing::TempDir() + name);
+  ASSERT_TRUE(writer);
+  Status status = writer->finish(toy::manifest());
+  EXPECT_NE(status.message().find("code section has a hash of 0 bytes"), std::string::npos);
+  EXPECT_TRUE(filesLike(name).empty());
+  EXPECT_FALSE(writer->beginSection());
+}
+
+TEST(ArtifactWriter, CallsOutOfOrderAreErrors) {
+  Result<ArtifactWriter> writer =
+      ArtifactWriter::create(testing::TempDir() + "qopt-order-" + std::to_string(::getpid()));
+  ASSERT_TRUE(writer);
+  EXPECT_EQ(writer->append({}).message(), "no section is open");
+  EXPECT_EQ(writer->endSection().status().message(), "no section is open");
+  EXPECT_TRUE(writer->beginSection());
+  EXPECT_EQ(writer->beginSection().message(), "a section is still open");
+  EXPECT_EQ(writer->finish({}).message(), "a section is still open");
+}
+
+TEST(ArtifactWriter, FolderThatDoesntExist) {
+  EXPECT_EQ(ArtifactWriter::create("/nonexistent/x.qopt").status().message(),
+            "can't create artifact '/nonexistent/x.qopt': No such file or directory");
+}
+
+TEST(ArtifactWriter, FullDiskIsAClearError) {
+  // /dev/full can't have a file beside it, so a size limit stands for the disk.
+  std::string name = "qopt-full-" + std::to_string(::getpid());
+  Result<ArtifactWriter> writer = ArtifactWriter::create(testing::TempDir() + name);
+  ASSERT_TRUE(writer);
+  rlimit before;
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  rlimit small = before;
+  small.rlim_cur = 1 << 20;
+  auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  std::vector<std::byte> bytes(size_t(4) << 20);
+  Status status = writer->beginSection();
+  if (status)
+    status = writer->append(bytes);
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_EQ(status.code(), StatusCode::unavailable);
+  EXPECT_NE(status.message().find("can't write artifact '"), std::string::npos) << status.message();
+  EXPECT_TRUE(filesLike(name).empty());
+  EXPECT_FALSE(writer->finish({}));
+}
+
+} // namespace

@@ -1,0 +1,200 @@
+//===- ToyModel.cpp - An artifact without a compiler ----------------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ToyModel.h"
+#include "qopt/Runtime/ArtifactWriter.h"
+#include <cstdlib>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <sstream>
+#include <unistd.h>
+
+using namespace qopt;
+
+namespace {
+
+/// Small numbers of either sign, exact in float, another at each index.
+std::vector<float> table(uint32_t seed) {
+  std::vector<float> values(toy::vocabulary * toy::hidden);
+  uint32_t state = seed;
+  for (float &value : values) {
+    state = state * 1664525 + 1013904223;
+    value = static_cast<float>(static_cast<int32_t>(state >> 16) - 32768) / 32768;
+  }
+  return values;
+}
+
+template <typename... Values>
+void launch(artifact::Plan &plan, uint32_t kernel, const std::string &name, uint64_t fixed,
+            uint64_t perToken, uint64_t perLogitRow, Values... values) {
+  artifact::Launch &launch = *plan.add_launches();
+  launch.set_kernel(kernel);
+  launch.set_name(name);
+  launch.set_units_static(fixed);
+  launch.set_units_per_token(perToken);
+  launch.set_units_per_logit_row(perLogitRow);
+  ((*launch.add_args() = values), ...);
+}
+
+artifact::Argument weight(uint32_t index) {
+  artifact::Argument argument;
+  argument.set_weight(index);
+  return argument;
+}
+
+artifact::Argument arena(uint64_t offset) {
+  artifact::Argument argument;
+  argument.set_arena_offset(offset);
+  return argument;
+}
+
+artifact::Argument input(artifact::StepInput kind) {
+  artifact::Argument argument;
+  argument.set_input(kind);
+  return argument;
+}
+
+artifact::Argument cache(uint64_t offset) {
+  artifact::Argument argument;
+  argument.set_kv_offset(offset);
+  return argument;
+}
+
+artifact::Argument constant(int64_t value) {
+  artifact::Argument argument;
+  argument.set_constant(value);
+  return argument;
+}
+
+void addPlan(artifact::Manifest &manifest, uint32_t maxTokens) {
+  artifact::Plan &plan = *manifest.add_plans();
+  plan.set_max_tokens(maxTokens);
+  plan.set_max_logit_rows(maxTokens);
+  uint64_t rows = uint64_t(maxTokens) * toy::hidden * sizeof(float);
+  plan.set_logits_offset(2 * rows);
+  plan.set_arena_bytes(2 * rows + uint64_t(maxTokens) * toy::vocabulary * sizeof(float));
+
+  auto x = arena(0), y = arena(rows), logits = arena(2 * rows);
+  auto hidden = constant(toy::hidden), page = constant(toy::pageTokens);
+  auto bytes = constant(toy::pageBytes);
+  auto layer = cache(toy::pageBytes / 2); // the page's first half stays empty
+  auto positions = input(artifact::POSITIONS), sequences = input(artifact::SEQUENCES);
+  auto tables = input(artifact::BLOCK_TABLES), stride = input(artifact::BLOCK_TABLE_STRIDE);
+  auto tokens = input(artifact::NUM_TOKENS), rowsWanted = input(artifact::NUM_LOGIT_ROWS);
+  launch(plan, 0, "embed", 0, 1, 0, input(artifact::TOKENS), weight(0), x, tokens, hidden);
+  launch(plan, 1, "append", 0, 1, 0, x, layer, positions, sequences, tables, stride, tokens, hidden,
+         page, bytes);
+  launch(plan, 2, "attend", 0, 1, 0, x, layer, positions, sequences, tables, stride, tokens, hidden,
+         page, bytes, y);
+  launch(plan, 3, "project", 0, 0, toy::vocabulary, y, input(artifact::LOGIT_ROWS), weight(1), logits,
+         rowsWanted, hidden, constant(toy::vocabulary));
+}
+
+} // namespace
+
+artifact::Manifest toy::manifest() {
+  artifact::Manifest manifest;
+  manifest.set_producer("toy");
+  manifest.mutable_model()->set_name("toy");
+  manifest.mutable_model()->set_format("fp32");
+  manifest.mutable_model()->set_vocab_size(vocabulary);
+  manifest.mutable_model()->set_max_context(maxContext);
+  manifest.mutable_target()->set_name("cpu");
+  manifest.mutable_target()->set_triple(QOPT_TOY_TRIPLE);
+  manifest.mutable_kv_cache()->set_page_tokens(pageTokens);
+  manifest.mutable_kv_cache()->set_page_bytes(pageBytes);
+  manifest.mutable_kv_cache()->set_dtype("f32");
+  for (const char *entry : {"toy_embed", "toy_append", "toy_attend", "toy_project"})
+    manifest.add_kernels()->set_entry(entry);
+  for (uint32_t tokens : {1u, 8u, maxStepTokens})
+    addPlan(manifest, tokens);
+
+  artifact::Tokenizer &tokenizer = *manifest.mutable_tokenizer();
+  for (int byte = 0; byte < 256; ++byte)
+    tokenizer.add_vocabulary(std::string(1, static_cast<char>(byte)));
+  tokenizer.add_vocabulary("<end>");
+  artifact::Tokenizer::AddedToken &end = *tokenizer.add_added_tokens();
+  end.set_id(endToken);
+  end.set_special(true);
+  tokenizer.set_eos_id(endToken);
+  manifest.mutable_chat_template()->set_source(
+      "{% for m in messages %}{{ m.role[0] }}:{{ m.content }}\n{% endfor %}");
+  manifest.mutable_generation()->add_eos_ids(endToken);
+  return manifest;
+}
+
+std::string toy::read(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+std::string toy::write(const std::string &name,
+                       const std::function<void(artifact::Manifest &)> &change) {
+  // The process's own file: tests of several binaries run side by side.
+  std::string path =
+      testing::TempDir() + "qopt-" + std::to_string(::getpid()) + "-" + name + ".qopt";
+  Result<ArtifactWriter> writer = ArtifactWriter::create(path);
+  EXPECT_TRUE(writer) << writer.status().message();
+  artifact::Manifest manifest = toy::manifest();
+  auto section = [&](std::span<const std::byte> bytes) {
+    EXPECT_TRUE(writer->beginSection());
+    EXPECT_TRUE(writer->append(bytes));
+    Result<artifact::Section> section = writer->endSection();
+    EXPECT_TRUE(section);
+    return *section;
+  };
+  std::string code = read(QOPT_TOY_KERNELS);
+  EXPECT_FALSE(code.empty()) << QOPT_TOY_KERNELS;
+  *manifest.mutable_code() = section(std::as_bytes(std::span<const char>(code)));
+  for (uint32_t seed : {1u, 2u}) {
+    artifact::Weight &weight = *manifest.add_weights();
+    weight.set_name(seed == 1 ? "embed" : "project");
+    std::vector<float> values = table(seed);
+    *weight.mutable_section() = section(std::as_bytes(std::span<const float>(values)));
+  }
+  if (change)
+    change(manifest);
+  Status status = writer->finish(manifest);
+  EXPECT_TRUE(status) << status.message();
+  return path;
+}
+
+Model toy::load(unsigned threads) {
+  Result<Model> model = Model::load(write("toy"), {.threads = threads});
+  if (!model) {
+    ADD_FAILURE() << model.status().message();
+    std::abort();
+  }
+  return *model;
+}
+
+std::vector<float> toy::logits(std::span<const int32_t> tokens) {
+  static const std::vector<float> embed = table(1), project = table(2);
+  float y[hidden] = {};
+  for (size_t p = 0; p < tokens.size(); ++p) {
+    float weight = 1.0f / static_cast<float>(tokens.size() - p);
+    for (uint32_t h = 0; h < hidden; ++h)
+      y[h] += weight * embed[tokens[p] * hidden + h];
+  }
+  std::vector<float> result(vocabulary);
+  for (uint32_t v = 0; v < vocabulary; ++v)
+    for (uint32_t h = 0; h < hidden; ++h)
+      result[v] += y[h] * project[v * hidden + h];
+  return result;
+}
+
+std::vector<int32_t> toy::tokens(size_t count, uint32_t seed) {
+  std::vector<int32_t> result(count);
+  uint32_t state = seed * 2654435761u + 12345;
+  for (int32_t &token : result) {
+    state = state * 1664525 + 1013904223;
+    token = static_cast<int32_t>((state >> 16) % 256);
+  }
+  return result;
+}
