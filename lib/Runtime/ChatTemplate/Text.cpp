@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Text.h"
+#include <algorithm>
 #include <cstring>
 #include <utf8proc.h>
 
@@ -167,78 +168,82 @@ size_t findText(std::string_view text, std::string_view needle, size_t from) {
   return static_cast<size_t>(static_cast<const char *>(hit) - text.data());
 }
 
-/// Code points whose upper or title case is more than one code point, and the
-/// two whose lower case is special (U+0130) or depends on context (U+03A3).
-static bool hasSpecialCasing(uint32_t c) {
-  switch (c) {
-  case 0x00df: case 0x0130: case 0x0149: case 0x01f0: case 0x0390:
-  case 0x03a3: case 0x03b0: case 0x0587:
-    return true;
-  default:
-    return (c >= 0x1e96 && c <= 0x1e9e) || (c >= 0x1f50 && c <= 0x1ffc) ||
-           (c >= 0xfb00 && c <= 0xfb17);
+size_t findLastText(std::string_view text, std::string_view needle) {
+  // Reversed, so that the search is linear here too.
+  std::string backwards(text.rbegin(), text.rend()), wanted(needle.rbegin(), needle.rend());
+  size_t at = findText(backwards, wanted);
+  return at == std::string_view::npos ? at : text.size() - at - needle.size();
+}
+
+std::vector<std::string_view> splitText(std::string_view text, std::string_view separator,
+                                        size_t most, bool fromRight) {
+  std::vector<size_t> hits;
+  if (!fromRight) {
+    for (size_t at = 0; hits.size() < most; at += separator.size()) {
+      at = findText(text, separator, at);
+      if (at == std::string_view::npos)
+        break;
+      hits.push_back(at);
+    }
+  } else {
+    std::string backwards(text.rbegin(), text.rend());
+    std::string wanted(separator.rbegin(), separator.rend());
+    for (size_t at = 0; hits.size() < most; at += separator.size()) {
+      at = findText(backwards, wanted, at);
+      if (at == std::string_view::npos)
+        break;
+      hits.push_back(text.size() - at - separator.size());
+    }
+    std::reverse(hits.begin(), hits.end());
   }
-}
-
-static bool isCased(uint32_t c) {
-  auto category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
-  return category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LL ||
-         category == UTF8PROC_CATEGORY_LT;
-}
-
-enum class Case { upper, lower, title };
-
-static bool appendCased(std::string &out, uint32_t c, Case wanted) {
-  if (c >= 0x80 && hasSpecialCasing(c))
-    return false;
-  auto value = static_cast<utf8proc_int32_t>(c);
-  switch (wanted) {
-  case Case::upper:
-    value = utf8proc_toupper(value);
-    break;
-  case Case::lower:
-    value = utf8proc_tolower(value);
-    break;
-  case Case::title:
-    value = utf8proc_totitle(value);
-    break;
+  std::vector<std::string_view> parts;
+  size_t start = 0;
+  for (size_t hit : hits) {
+    parts.push_back(text.substr(start, hit - start));
+    start = hit + separator.size();
   }
-  appendUtf8(out, static_cast<uint32_t>(value));
-  return true;
+  parts.push_back(text.substr(start));
+  return parts;
 }
 
-bool toUpper(std::string_view text, std::string &out) {
-  for (uint32_t c : decodeAll(text))
-    if (!appendCased(out, c, Case::upper))
-      return false;
-  return true;
-}
-
-bool toLower(std::string_view text, std::string &out) {
-  for (uint32_t c : decodeAll(text))
-    if (!appendCased(out, c, Case::lower))
-      return false;
-  return true;
-}
-
-bool toTitle(std::string_view text, std::string &out) {
-  bool afterCased = false;
-  for (uint32_t c : decodeAll(text)) {
-    if (!appendCased(out, c, afterCased ? Case::lower : Case::title))
-      return false;
-    afterCased = isCased(c);
+std::vector<std::string_view> splitWords(std::string_view text, size_t most, bool fromRight) {
+  std::vector<std::string_view> words;
+  auto notSpace = [](uint32_t c) { return !isSpace(c); };
+  while (true) {
+    text = fromRight ? stripRight(text) : stripLeft(text);
+    if (text.empty())
+      break;
+    std::string_view rest = words.size() == most ? std::string_view()
+                            : fromRight          ? stripRightIf(text, notSpace)
+                                                 : stripLeftIf(text, notSpace);
+    size_t length = text.size() - rest.size();
+    words.push_back(fromRight ? text.substr(rest.size()) : text.substr(0, length));
+    text = rest;
   }
-  return true;
+  if (fromRight)
+    std::reverse(words.begin(), words.end());
+  return words;
 }
 
-bool toCapitalized(std::string_view text, std::string &out) {
-  bool first = true;
-  for (uint32_t c : decodeAll(text)) {
-    if (!appendCased(out, c, first ? Case::title : Case::lower))
-      return false;
-    first = false;
+std::vector<std::string_view> splitLines(std::string_view text, bool keepEnds) {
+  std::vector<std::string_view> lines;
+  size_t start = 0;
+  for (size_t i = 0; i < text.size();) {
+    CodePoint c = decodeAt(text, i);
+    bool ends = (c.value >= 0x0a && c.value <= 0x0d) || (c.value >= 0x1c && c.value <= 0x1e) ||
+                c.value == 0x85 || c.value == 0x2028 || c.value == 0x2029;
+    size_t end = i + c.length;
+    if (c.value == '\r' && end < text.size() && text[end] == '\n')
+      ++end;
+    if (ends) {
+      lines.push_back(text.substr(start, (keepEnds ? end : i) - start));
+      start = end;
+    }
+    i = end;
   }
-  return true;
+  if (start < text.size())
+    lines.push_back(text.substr(start));
+  return lines;
 }
 
 } // namespace qopt::chat

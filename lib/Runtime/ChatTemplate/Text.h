@@ -55,13 +55,16 @@ std::string_view stripRight(std::string_view text, std::string_view chars);
 size_t findText(std::string_view text, std::string_view needle,
                 size_t from = 0);
 
-/// Letter case. Returns false, leaving \p out unfinished, where the result
-/// needs Unicode's special casing (sharp s, final sigma, ligatures).
-bool toUpper(std::string_view text, std::string &out);
-bool toLower(std::string_view text, std::string &out);
-/// str.title(), and str.capitalize() for the first letter alone.
-bool toTitle(std::string_view text, std::string &out);
-bool toCapitalized(std::string_view text, std::string &out);
+/// str.rfind() in bytes.
+size_t findLastText(std::string_view text, std::string_view needle);
+
+/// str.split(), str.rsplit() at a separator that is not empty, at most \p most
+/// times.
+std::vector<std::string_view> splitText(std::string_view text, std::string_view separator,
+                                        size_t most, bool fromRight);
+/// The same at runs of white space.
+std::vector<std::string_view> splitWords(std::string_view text, size_t most, bool fromRight);
+std::vector<std::string_view> splitLines(std::string_view text, bool keepEnds);
 
 } // namespace qopt::chat
 

@@ -6,7 +6,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "Value.h"
-#include "Interpreter.h"
 #include "Text.h"
 #include <algorithm>
 #include <charconv>
@@ -62,9 +61,7 @@ const char *Value::typeName() const {
   if (isDict())
     return "dict";
   if (isList())
-    return list().kind == ListObject::Kind::list    ? "list"
-           : list().kind == ListObject::Kind::tuple ? "tuple"
-                                                    : "generator";
+    return list().typeName();
   if (nameSpace())
     return "namespace";
   if (macro())
@@ -77,6 +74,22 @@ const char *Value::typeName() const {
 std::string Value::undefinedHint() const {
   const Undefined *held = std::get_if<Undefined>(&data_);
   return held && held->hint ? *held->hint : "a value is undefined";
+}
+
+const char *ListObject::typeName() const {
+  switch (kind) {
+  case Kind::list:
+    return "list";
+  case Kind::tuple:
+    return "tuple";
+  case Kind::range:
+    return "range";
+  case Kind::view:
+    return "dict view";
+  case Kind::generator:
+    break;
+  }
+  return "generator";
 }
 
 const Value *DictObject::find(std::string_view key) const {
@@ -102,6 +115,8 @@ void DictObject::insert(Value key, Value value) {
   }
   if (key.isString())
     strings_.emplace(key.string(), entries_.size());
+  else // found by a linear search, so that n of them cost n * n
+    weight_ = std::min(weight_ + entries_.size(), maxWeight);
   entries_.emplace_back(std::move(key), std::move(value));
 }
 
@@ -158,7 +173,8 @@ bool equal(const Value &a, const Value &b) {
     return a.isNone() && b.isNone();
   if (a.isList() && b.isList()) {
     const ListObject &x = a.list(), &y = b.list();
-    if (x.kind != y.kind || x.kind == ListObject::Kind::generator)
+    if (x.kind != y.kind || x.kind == ListObject::Kind::generator ||
+        x.kind == ListObject::Kind::view)
       return &x == &y;
     return std::equal(x.items.begin(), x.items.end(), y.items.begin(),
                       y.items.end(), equal);
@@ -249,8 +265,8 @@ static void appendStringRepr(std::string &out, std::string_view text) {
 }
 
 static void appendListRepr(std::string &out, const ListObject &list) {
-  if (list.kind == ListObject::Kind::generator) {
-    out += "<generator>";
+  if (list.kind != ListObject::Kind::list && list.kind != ListObject::Kind::tuple) {
+    ((out += '<') += list.typeName()) += '>';
     return;
   }
   bool tuple = list.kind == ListObject::Kind::tuple;

@@ -33,7 +33,7 @@ struct NamespaceObject;
 struct MacroObject;
 struct LoopObject;
 struct MethodObject;
-struct BuiltinInfo;
+struct Builtin;
 
 /// Containers nest no deeper than this.
 constexpr int maxValueDepth = 100;
@@ -69,7 +69,7 @@ public:
   Value(NamespaceObject *object) : data_(object) {}
   Value(const MacroObject *macro) : data_(macro) {}
   Value(LoopObject *loop) : data_(loop) {}
-  Value(const BuiltinInfo *function) : data_(function) {}
+  Value(const Builtin *function) : data_(function) {}
 
   static Value undefined(std::string hint) {
     Value value;
@@ -103,8 +103,8 @@ public:
   NamespaceObject *nameSpace() const { return pointer<NamespaceObject *>(); }
   const MacroObject *macro() const { return pointer<const MacroObject *>(); }
   LoopObject *loop() const { return pointer<LoopObject *>(); }
-  const BuiltinInfo *function() const {
-    return pointer<const BuiltinInfo *>();
+  const Builtin *function() const {
+    return pointer<const Builtin *>();
   }
   bool isMethod() const { return is<Method>(); }
 
@@ -131,17 +131,23 @@ private:
 
   std::variant<Undefined, None, bool, int64_t, double, String, List, Dict,
                Method, NamespaceObject *, const MacroObject *, LoopObject *,
-               const BuiltinInfo *>
+               const Builtin *>
       data_;
 };
 
-/// A list, a tuple, or what Python would give as a generator (`map`, `select`).
+/// A list, a tuple, or one of Python's lazy sequences: a `range`, the view that
+/// dict.items() gives, a generator (`map`, `select`), which can be read once.
 struct ListObject {
-  enum class Kind { list, tuple, generator };
+  enum class Kind { list, tuple, range, view, generator };
   std::vector<Value> items;
   Kind kind = Kind::list;
   int depth = 1;
   uint64_t weight = 1;
+  /// Generators: how many items have been read. Only the rendering that made
+  /// the generator sees it.
+  mutable size_t taken = 0;
+
+  const char *typeName() const;
 };
 
 /// A dict in insertion order.
@@ -174,7 +180,7 @@ struct NamespaceObject {
 /// `text.strip` before it is called.
 struct MethodObject {
   Value self;
-  const BuiltinInfo *info;
+  const Builtin *info;
 };
 
 Value makeList(std::vector<Value> items,
