@@ -30,6 +30,10 @@ llvm::Error toError(const Status &status) {
   return llvm::createStringError(status.message());
 }
 
+std::span<const std::byte> asBytes(ArrayRef<char> bytes) {
+  return {reinterpret_cast<const std::byte *>(bytes.data()), bytes.size()};
+}
+
 /// What passes emitted, as one error with a line for each.
 class Diagnostics {
 public:
@@ -207,7 +211,8 @@ llvm::Error Compilation::writeWeights(ArtifactWriter &writer, const WeightImages
     total += sizeOf(image.getType());
   progress.begin("pack weights", total);
 
-  for (auto [index, image] : llvm::enumerate(images)) {
+  for (auto [index, entry] : llvm::enumerate(images)) {
+    kernel::WeightOp image = entry;
     SmallVector<const WeightTensor *> sources;
     for (auto name : image.getSources().getAsRange<FlatSymbolRefAttr>()) {
       const WeightTensor *tensor = model->weights.find(name.getValue());
@@ -220,7 +225,7 @@ llvm::Error Compilation::writeWeights(ArtifactWriter &writer, const WeightImages
       return toError(status);
     auto write = [&](ArrayRef<char> bytes) -> llvm::Error {
       progress.advance(bytes.size());
-      if (Status status = writer.append({bytes.data(), bytes.size()}); !status)
+      if (Status status = writer.append(asBytes(bytes)); !status)
         return toError(status);
       return llvm::Error::success();
     };
@@ -275,7 +280,7 @@ llvm::Expected<std::string> Compilation::writeArtifact() {
 
   if (Status status = writer->beginSection(); !status)
     return toError(status);
-  if (Status status = writer->append({code->data(), code->size()}); !status)
+  if (Status status = writer->append(asBytes(*code)); !status)
     return toError(status);
   Result<artifact::Section> section = writer->endSection();
   if (!section)

@@ -1,0 +1,113 @@
+//===- FormatsTest.cpp - Artifacts against the interpreter ----------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "EndToEnd.h"
+#include "mlir/Pass/PassManager.h"
+#include "qopt/Frontend/Import.h"
+#include "qopt/InitAll.h"
+#include "qopt/Interpreter/Interpreter.h"
+#include "qopt/Transforms/Pipelines.h"
+
+using namespace qopt;
+using namespace qopt::test;
+
+namespace {
+
+constexpr int32_t vocabulary = 512;
+
+/// What the lowered model computes exactly, on the same quantized operands.
+std::vector<double> exactLogits(const std::string &format, const std::vector<int32_t> &tokens) {
+  mlir::DialectRegistry registry;
+  registerDialects(registry);
+  mlir::MLIRContext context(registry);
+  llvm::Expected<ImportedModel> model = importModel(tinyModel(), context, {});
+  if (!model) {
+    ADD_FAILURE() << llvm::toString(model.takeError());
+    return {};
+  }
+  PipelineOptions options;
+  options.format = format;
+  mlir::PassManager manager(&context);
+  std::string error;
+  EXPECT_TRUE(succeeded(buildModelPipeline(manager, options, error))) << error;
+  EXPECT_TRUE(succeeded(manager.run(*model->module)));
+  Interpreter interpreter(*model->module, model->weights, {.float64 = true});
+  RaggedStep step;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    step.tokens.push_back(tokens[i]);
+    step.sequences.push_back(0);
+    step.positions.push_back(i);
+    step.logitRows.push_back(i);
+  }
+  llvm::Expected<Array> logits = interpreter.runStep(step);
+  if (!logits) {
+    ADD_FAILURE() << llvm::toString(logits.takeError());
+    return {};
+  }
+  return logits->values;
+}
+
+/// The bound on a whole model's logits: rounding of the residual stream and of
+/// every operation, over two layers. 8-bit activations round to codes, where a
+/// value near a tie may fall to either side.
+double boundOf(const std::string &format) {
+  if (format == "fp32")
+    return 1e-5;
+  return format == "w8a8-fp8" || format == "w8a8-int8" ? 3e-2 : 1e-2;
+}
+
+using Case = std::tuple<std::string, std::string>;
+
+class Formats : public testing::TestWithParam<Case> {};
+
+TEST_P(Formats, AgreeWithTheInterpreter) {
+  auto [format, target] = GetParam();
+  TemporaryFolder folder;
+  std::string path = compile(folder, {.model = tinyModel(), .format = format, .target = target});
+  ASSERT_FALSE(path.empty());
+  Executor executor = load(path);
+  std::vector<int32_t> tokens = randomTokens(75, vocabulary, 1);
+  std::vector<double> exact = exactLogits(format, tokens);
+  EXPECT_LE(relativeError(logitsOf(executor, tokens), exact), boundOf(format));
+  EXPECT_LE(relativeError(logitsOf(executor, tokens, 1), exact), boundOf(format));
+}
+
+std::string nameOf(const testing::TestParamInfo<Case> &info) {
+  std::string name = std::get<0>(info.param) + "_" + std::get<1>(info.param);
+  for (char &c : name)
+    if (!std::isalnum(static_cast<unsigned char>(c)))
+      c = '_';
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, Formats,
+    testing::Combine(testing::Values("fp32", "bf16", "w8a8-fp8", "w8a8-int8", "w4a16"),
+                     testing::Values("cpu:x86-64-v2", "cpu:x86-64-v3", "cpu:native")),
+    nameOf);
+
+class Fusions : public testing::TestWithParam<std::string> {};
+
+TEST_P(Fusions, MayBeLeftOut) {
+  std::vector<int32_t> tokens = randomTokens(40, vocabulary, 2);
+  for (const char *format : {"fp32", "bf16", "w8a8-int8", "w4a16"}) {
+    TemporaryFolder folder;
+    Executor fused = load(compile(folder, {.model = tinyModel(), .format = format}));
+    Executor unfused = load(compile(
+        folder, {.model = tinyModel(), .format = format, .disabledFusions = {GetParam()}}));
+    EXPECT_LE(relativeError(logitsOf(unfused, tokens), logitsOf(fused, tokens)), boundOf(format))
+        << format;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Fusions, testing::ValuesIn(fusionNames()), [](const auto &info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+} // namespace
