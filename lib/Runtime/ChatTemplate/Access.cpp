@@ -12,7 +12,7 @@
 namespace qopt::chat {
 
 bool Evaluator::appendText(std::string &out, const Value &value) {
-  bool hasText = value.isString() || value.isNumber() || value.isNone() || value.isUndefined() ||
+  bool hasText = value.isString() || value.markup() || value.isNumber() || value.isNone() || value.isUndefined() ||
                  value.isDict() ||
                  (value.isList() && (value.list().kind == ListObject::Kind::list ||
                                      value.list().kind == ListObject::Kind::tuple));
@@ -28,7 +28,10 @@ bool Evaluator::appendText(std::string &out, const Value &value) {
 
 std::string Evaluator::textOf(const Value &value) {
   std::string text;
-  appendText(text, value);
+  if (value.markup())
+    fail("text from the filter 'safe' or 'escape' can only be printed");
+  else
+    appendText(text, value);
   return text;
 }
 

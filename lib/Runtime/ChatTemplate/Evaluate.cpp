@@ -92,9 +92,9 @@ Value Evaluator::evaluate(const Expr &expr) {
   case Expr::Kind::dict:
     return evaluateDict(expr);
   case Expr::Kind::text:
-    return Value(textOf(evaluate(*expr.operands[0])));
+    return evaluateMarkup(expr, false);
   case Expr::Kind::escapedText:
-    return evaluateEscaped(expr);
+    return evaluateMarkup(expr, true);
   }
   return {};
 }
@@ -190,9 +190,15 @@ Value Evaluator::evaluateConcat(const Expr &expr) {
   return Value(std::move(text));
 }
 
-Value Evaluator::evaluateEscaped(const Expr &expr) {
-  std::string escaped;
-  for (char c : textOf(evaluate(*expr.operands[0]))) {
+Value Evaluator::evaluateMarkup(const Expr &expr, bool escapes) {
+  Value value = evaluate(*expr.operands[0]);
+  at_ = expr.at;
+  if (failed() || value.markup()) // never escaped twice
+    return value;
+  std::string text = textOf(value), escaped;
+  if (!escapes)
+    return Markup{std::make_shared<const std::string>(std::move(text))};
+  for (char c : text) {
     switch (c) {
     case '&':
       escaped += "&amp;";
@@ -213,7 +219,7 @@ Value Evaluator::evaluateEscaped(const Expr &expr) {
       escaped += c;
     }
   }
-  return Value(std::move(escaped));
+  return Markup{std::make_shared<const std::string>(std::move(escaped))};
 }
 
 /// Applies a filter, and those before it, to \p value, which stands for the

@@ -65,8 +65,9 @@ public:
   bool charge(uint64_t work);
   /// The work of visiting that many elements.
   bool chargeElements(uint64_t count) { return charge(16 * std::min(count, maxWeight / 16)); }
-  /// Appends str(value); fails for what has no text, such as a function.
+  /// Appends what printing gives; fails for what has no text, such as a function.
   bool appendText(std::string &out, const Value &value);
+  /// str(value) for further use.
   std::string textOf(const Value &value);
   /// The items that Python's iteration gives; a generator is read to its end.
   bool iterate(const Value &value, std::vector<Value> &items);
@@ -121,7 +122,7 @@ private:
   Value evaluateSlice(const Expr &expr);
   Value evaluateDict(const Expr &expr);
   Value evaluateConcat(const Expr &expr);
-  Value evaluateEscaped(const Expr &expr);
+  Value evaluateMarkup(const Expr &expr, bool escapes);
   Value applyFilter(const Expr &expr, Value value);
   Value applyHigherOrder(const Expr &expr, const Value &value);
   bool evaluateAll(const Expr &expr, size_t first, std::vector<Value> &values);

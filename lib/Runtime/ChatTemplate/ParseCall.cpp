@@ -107,7 +107,7 @@ ExprPtr Parser::parseFilter(ExprPtr value) {
     return resolveBuiltin(*node, false) ? std::move(node) : nullptr;
 
   // Their results are Markup, which escapes whatever it meets later; that is
-  // rendered faithfully only where nothing is done with the text afterwards.
+  // rendered faithfully only where nothing else is done with the text.
   if (isBlock || node->operands.size() > 1)
     return fail(node->at, "the filter '" + node->name + "' is not supported here");
   Expr::Kind kind = node->name == "safe" ? Expr::Kind::text : Expr::Kind::escapedText;

@@ -40,7 +40,20 @@ ExprPtr Parser::makeBinary(Expr::Kind kind, Position at, ExprPtr left, ExprPtr r
   return node;
 }
 
-void Parser::acceptText(const Expr &node) { std::erase(texts_, &node); }
+void Parser::acceptText(const Expr &node) {
+  if (node.kind == Expr::Kind::conditional) {
+    acceptText(*node.operands[1]);
+    if (node.operands[2])
+      acceptText(*node.operands[2]);
+  }
+  std::erase(texts_, &node);
+}
+
+bool Parser::refuseTexts() {
+  return texts_.empty() ||
+         fail(texts_.back()->at, "text from the filter 'safe' or 'escape' can only be printed, "
+                                 "assigned or joined with '~'");
+}
 
 ExprPtr Parser::parseExpression() {
   Nesting nesting(*this);

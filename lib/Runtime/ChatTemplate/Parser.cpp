@@ -123,9 +123,8 @@ bool Parser::parseBlock(Block &block, std::initializer_list<std::string_view> en
     statement.at = peek().at;
     if (!parseStatement(statement) || !expectEnd(TokenKind::tagEnd))
       return false;
-    if (!texts_.empty())
-      return fail(texts_.back()->at, "the filter 'safe' or 'escape' is only supported at the end "
-                                     "of an output or of an operand of '~'");
+    if (!refuseTexts())
+      return false;
     block.push_back(std::move(statement));
   }
 }
@@ -142,9 +141,8 @@ bool Parser::parseOutput(Block &block) {
   if (!output.value)
     return false;
   acceptText(*output.value);
-  if (!texts_.empty())
-    return fail(texts_.back()->at, "the filter 'safe' or 'escape' is only supported at the end of "
-                                   "an output or of an operand of '~'");
+  if (!refuseTexts())
+    return false;
   block.push_back(std::move(output));
   return expectEnd(TokenKind::outputEnd);
 }
@@ -217,8 +215,12 @@ bool Parser::parseSet(Statement &statement) {
   statement.target = parseTarget(true);
   if (!statement.target)
     return false;
-  if (skipOp("="))
-    return (statement.value = parseTuple()) != nullptr;
+  if (skipOp("=")) {
+    statement.value = parseTuple();
+    if (statement.value)
+      acceptText(*statement.value);
+    return statement.value != nullptr;
+  }
   statement.kind = Statement::Kind::assignBlock;
   if (isOp("|") && !(statement.value = parseFilterChain()))
     return false;

@@ -118,6 +118,8 @@ private:
   /// Accepts the filters `safe` and `escape` around \p node: only where the
   /// text is used as it is.
   void acceptText(const Expr &node);
+  /// False, with an error, if any such filter was not accepted.
+  bool refuseTexts();
 
   ExprPtr make(Expr::Kind kind, Position at);
   /// Appends an operand and bounds the depth; false if it is null or too deep.

@@ -108,7 +108,7 @@ std::span<const Builtin> tests() {
       {"odd", "", 0, oddTest, kind},
       {"sameas", "other", 1, sameTest, kind},
       {"sequence", "", 0, subjectTest<isSequence>, kind},
-      {"string", "", 0, subjectTest<[](V v) { return v.isString(); }>, kind},
+      {"string", "", 0, subjectTest<[](V v) { return v.isString() || v.markup(); }>, kind},
       {"true", "", 0, subjectTest<[](V v) { return v.isBool() && v.boolean(); }>, kind},
       {"undefined", "", 0, subjectTest<[](V v) { return v.isUndefined(); }>, kind},
       {"upper", "", 0, upperTest, kind}};

@@ -20,6 +20,8 @@ bool Value::truthy() const {
     return number() != 0;
   if (isString())
     return !string().empty();
+  if (markup())
+    return !markup()->text->empty();
   if (isList())
     return list().kind == ListObject::Kind::generator || !list().items.empty();
   if (isDict())
@@ -38,6 +40,8 @@ int Value::depth() const {
 uint64_t Value::weight() const {
   if (isString())
     return 1 + string().size();
+  if (markup())
+    return 1 + markup()->text->size();
   if (isList())
     return list().weight;
   if (isDict())
@@ -62,6 +66,8 @@ const char *Value::typeName() const {
     return "dict";
   if (isList())
     return list().typeName();
+  if (markup())
+    return "safe str";
   if (nameSpace())
     return "namespace";
   if (macro())
@@ -318,6 +324,8 @@ void appendRepr(std::string &out, const Value &value) {
 void appendStr(std::string &out, const Value &value) {
   if (value.isString())
     out += value.string();
+  else if (value.markup())
+    out += *value.markup()->text;
   else if (!value.isUndefined())
     appendRepr(out, value);
 }

@@ -45,6 +45,11 @@ struct Undefined {
   std::shared_ptr<const std::string> hint;
 };
 struct None {};
+/// Text that the filters `safe` and `escape` made. In Jinja2 it escapes the text
+/// it is joined with; here it can be printed and nothing else.
+struct Markup {
+  std::shared_ptr<const std::string> text;
+};
 
 class Value {
 public:
@@ -66,6 +71,7 @@ public:
   Value(List list) : data_(std::move(list)) {}
   Value(Dict dict) : data_(std::move(dict)) {}
   Value(Method method) : data_(std::move(method)) {}
+  Value(Markup markup) : data_(std::move(markup)) {}
   Value(NamespaceObject *object) : data_(object) {}
   Value(const MacroObject *macro) : data_(macro) {}
   Value(LoopObject *loop) : data_(loop) {}
@@ -81,6 +87,7 @@ public:
   bool isNone() const { return is<None>(); }
   bool isBool() const { return is<bool>(); }
   bool isString() const { return is<String>(); }
+  const Markup *markup() const { return std::get_if<Markup>(&data_); }
   bool isList() const { return is<List>(); }
   bool isDict() const { return is<Dict>(); }
   /// An int or a bool, as in Python.
@@ -129,8 +136,7 @@ private:
     return held ? *held : nullptr;
   }
 
-  std::variant<Undefined, None, bool, int64_t, double, String, List, Dict,
-               Method, NamespaceObject *, const MacroObject *, LoopObject *,
+  std::variant<Undefined, None, bool, int64_t, double, String, Markup, List, Dict, Method, NamespaceObject *, const MacroObject *, LoopObject *,
                const Builtin *>
       data_;
 };
