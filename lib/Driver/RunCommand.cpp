@@ -1,0 +1,176 @@
+//===- RunCommand.cpp - qopt run ------------------------------------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "CommandError.h"
+#include "qopt/Driver/Commands.h"
+#include "qopt/Runtime/Generator.h"
+#include "qopt/Support/Npy.h"
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+#include <optional>
+
+using namespace qopt;
+
+namespace {
+
+struct RunOptions {
+  std::string artifact, prompt, chatPrompt, system;
+  bool chat = false;
+  std::vector<int32_t> tokens;
+  std::string logits;
+  uint32_t chunk = 0;
+
+  std::optional<float> temperature, topP, minP, repetitionPenalty;
+  std::optional<uint32_t> topK;
+  uint64_t seed = 0;
+  uint32_t maxTokens = 256;
+  std::vector<std::string> stop;
+
+  ModelOptions model;
+  uint32_t maxContext = 0;
+  bool stats = false, startupReport = false;
+};
+
+GenerateOptions generateOptions(const RunOptions &options, GenerateOptions result) {
+  auto set = [](auto &field, const auto &given) {
+    if (given)
+      field = *given;
+  };
+  set(result.sampling.temperature, options.temperature);
+  set(result.sampling.topK, options.topK);
+  set(result.sampling.topP, options.topP);
+  set(result.sampling.minP, options.minP);
+  set(result.sampling.repetitionPenalty, options.repetitionPenalty);
+  result.sampling.seed = options.seed;
+  result.maxTokens = options.maxTokens;
+  result.stop = options.stop;
+  return result;
+}
+
+bool printPiece(const TextEvent &event) {
+  std::fwrite(event.text.data(), 1, event.text.size(), stdout);
+  std::fflush(stdout);
+  return true;
+}
+
+void printStatistics(const EngineStatistics &statistics) {
+  std::fprintf(stderr, "prefill  %6llu tokens %9.1f tokens/s\n",
+               static_cast<unsigned long long>(statistics.promptTokens),
+               statistics.prefillTokensPerSecond());
+  std::fprintf(stderr, "decode   %6llu tokens %9.1f tokens/s\n",
+               static_cast<unsigned long long>(statistics.decodeTokens),
+               statistics.decodeTokensPerSecond());
+}
+
+/// Reads lines as the user's turns until the input ends.
+void converse(Generator &generator, const RunOptions &options) {
+  std::vector<ChatMessage> messages;
+  if (!options.system.empty())
+    messages.push_back({"system", options.system});
+  GenerateOptions generate = generateOptions(options, generator.defaults());
+  std::string line;
+  while (std::fputs("> ", stdout), std::fflush(stdout), std::getline(std::cin, line)) {
+    if (line.empty())
+      continue;
+    messages.push_back({"user", line});
+    Completion answer = valueOrFail(generator.chat(messages, generate, printPiece));
+    std::printf("\n");
+    messages.push_back({"assistant", answer.text});
+  }
+  std::printf("\n");
+}
+
+/// For people who debug models: float32 [tokens, vocabulary] of `--tokens`.
+void writeLogits(const RunOptions &options) {
+  Model model = valueOrFail(Model::load(options.artifact, options.model));
+  Executor executor = valueOrFail(Executor::create(
+      model, {.maxContext = static_cast<uint32_t>(options.tokens.size()), .maxSequences = 1}));
+  NpyArray<float> logits;
+  logits.shape = {static_cast<int64_t>(options.tokens.size()), model.vocabularySize()};
+  Sequence sequence = executor.newSequence();
+  failUnless(executor.forward(
+      sequence, options.tokens,
+      [&](uint32_t, std::span<const float> rows) {
+        logits.data.insert(logits.data.end(), rows.begin(), rows.end());
+        return Status();
+      },
+      options.chunk));
+  failUnless(writeNpy(options.logits, logits.shape, logits.data.data()));
+}
+
+void run(const RunOptions &options) {
+  if (!options.logits.empty())
+    return writeLogits(options);
+  Model model = valueOrFail(Model::load(options.artifact, options.model));
+  Generator generator = valueOrFail(
+      Generator::create(model, {.executor = {.maxContext = options.maxContext, .maxSequences = 1}}));
+  if (options.startupReport)
+    for (const StartupPhase &phase : model.startup())
+      std::fprintf(stderr, "%-24s %9.1f ms\n", phase.name.c_str(), phase.seconds * 1e3);
+
+  GenerateOptions generate = generateOptions(options, generator.defaults());
+  if (options.chat) {
+    converse(generator, options);
+  } else if (!options.chatPrompt.empty()) {
+    std::vector<ChatMessage> messages;
+    if (!options.system.empty())
+      messages.push_back({"system", options.system});
+    messages.push_back({"user", options.chatPrompt});
+    valueOrFail(generator.chat(messages, generate, printPiece));
+    std::printf("\n");
+  } else if (!options.tokens.empty()) {
+    Completion completion = valueOrFail(generator.generate(options.tokens, generate));
+    for (size_t i = 0; i < completion.tokens.size(); ++i)
+      std::printf("%s%d", i ? "," : "", completion.tokens[i]);
+    std::printf("\n");
+  } else {
+    valueOrFail(generator.generate(options.prompt, generate, printPiece));
+    std::printf("\n");
+  }
+  if (options.stats)
+    printStatistics(generator.statistics());
+}
+
+} // namespace
+
+void qopt::addRunCommand(CLI::App &program) {
+  auto options = std::make_shared<RunOptions>();
+  CLI::App *command = program.add_subcommand("run", "Generate text with an artifact");
+  command->add_option("ARTIFACT", options->artifact)->required();
+  CLI::Option_group *input = command->add_option_group("input");
+  input->add_option("--prompt", options->prompt, "text to continue");
+  input->add_option("--chat-prompt", options->chatPrompt, "one question, in the chat template");
+  input->add_flag("--chat", options->chat, "a conversation, turn by turn");
+  CLI::Option *tokens =
+      input->add_option("--tokens", options->tokens, "token ids to continue")->delimiter(',');
+  input->require_option(1);
+  command->add_option("--system", options->system, "the system message of a chat");
+  command
+      ->add_option("--logits", options->logits,
+                   "with --tokens: write their logits, float32 [tokens, vocabulary], as .npy")
+      ->needs(tokens);
+  command->add_option("--chunk", options->chunk, "with --logits: tokens of a step (as many as fit)");
+
+  command->add_option("--max-tokens", options->maxTokens, "tokens to generate")
+      ->capture_default_str();
+  command->add_option("--temperature", options->temperature, "0 is greedy (the model's default)");
+  command->add_option("--top-k", options->topK, "keep the k most probable tokens");
+  command->add_option("--top-p", options->topP, "keep the fewest tokens of this probability");
+  command->add_option("--min-p", options->minP, "keep tokens with this share of the largest");
+  command->add_option("--repetition-penalty", options->repetitionPenalty,
+                      "divide the logits of tokens that occurred");
+  command->add_option("--seed", options->seed, "of the random draws")->capture_default_str();
+  command->add_option("--stop", options->stop, "text that ends the generation");
+
+  command->add_option("--threads", options->model.threads, "threads (one for each core)");
+  command->add_option("--max-context", options->maxContext, "tokens of a sequence (the model's)");
+  command->add_flag("--verify", options->model.verify, "compare the hash of every section first");
+  command->add_flag("--stats", options->stats, "print tokens and tokens per second");
+  command->add_flag("--startup-report", options->startupReport, "print the time of each phase");
+  command->callback([options] { run(*options); });
+}
