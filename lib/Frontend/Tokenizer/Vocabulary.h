@@ -37,7 +37,8 @@ public:
   Status addMerge(std::string_view merge);
 
   /// A token that is matched verbatim. `added.id` is free, or that of the token
-  /// with this spelling.
+  /// with this spelling. It decodes to its text; the reference instead decodes
+  /// one of Latin-1 letters as if it were spelled in bytes, to U+FFFD.
   Status addAddedToken(const std::string &content, const artifact::Tokenizer::AddedToken &added);
 
   /// The id of a token by its spelling.

@@ -64,12 +64,15 @@ Status Tokenizer::Impl::readAddedTokens(const artifact::Tokenizer &source) {
     };
     if (!contains(added.id()))
       return invalid("is outside of the vocabulary of " + std::to_string(tokens.size()));
-    const std::string &content = tokens[added.id()];
+    std::string &content = tokens[added.id()];
     if (content.empty() || content.size() > maxAddedTokenBytes)
       return invalid("has " + std::to_string(content.size()) + " bytes, expected 1 to " +
                      std::to_string(maxAddedTokenBytes));
     if (unicode::firstInvalid(content))
       return invalid("is not valid UTF-8");
+    if (added.normalized() && nfc)
+      if (std::optional<std::string> normal = unicode::toNFC(content))
+        content = *std::move(normal);
     int32_t id = static_cast<int32_t>(added.id());
     AddedTokens::Token token = {id, added.special(), added.lstrip(), added.rstrip(),
                                 added.single_word()};
@@ -77,12 +80,7 @@ Status Tokenizer::Impl::readAddedTokens(const artifact::Tokenizer &source) {
       return invalid("repeats added token " + std::to_string(addedIds[content]));
     isAdded[id] = true;
     isSpecial[id] = added.special();
-    if (!added.normalized()) {
-      verbatim.add(content, token);
-      continue;
-    }
-    std::optional<std::string> normal = nfc ? unicode::toNFC(content) : std::nullopt;
-    normalized.add(normal ? *normal : content, token);
+    (added.normalized() ? normalized : verbatim).add(content, token);
   }
   return Status::ok();
 }
