@@ -31,6 +31,7 @@ WeightImage::WeightImage(kernel::PackedType type) {
   bool isTiled = type.getLayout().getKind() == kernel::LayoutKind::Tiled;
   tileN = isTiled ? type.getLayout().getTileN() : 1;
   kPack = isTiled ? type.getLayout().getKPack() : 1;
+  alignment = isTiled ? 64 : 1;
   group = k;
   element = tensor.getElementType();
   if (auto quantized = dyn_cast<QuantizedType>(element)) {

@@ -31,10 +31,11 @@ kernel::LayoutAttr cpuLayout(mlir::RankedTensorType type, const CPUTarget &targe
 struct WeightImage {
   explicit WeightImage(kernel::PackedType type);
 
-  int64_t n, k;             ///< channels, elements of a channel
+  int64_t n, k;             ///< channels; elements of a channel
   int64_t tileN, kPack;     ///< channels of a tile, elements of K side by side
   int64_t group;            ///< elements that share a scale: K when per channel or plain
   int64_t codeBits;         ///< bits of an element
+  int64_t alignment;        ///< of a tile: 64, or 1 in row_major
   mlir::Type element;       ///< what is stored: bf16, i4, ...
   mlir::Type scale;         ///< null when plain
   mlir::Type minimum;       ///< null unless affine
@@ -49,7 +50,7 @@ struct WeightImage {
     return minimum ? tileN * minimum.getIntOrFloatBitWidth() / 8 : 0;
   }
   int64_t groupBytes() const { return codeBytes() + scaleBytes() + minimumBytes(); }
-  int64_t tileBytes() const { return llvm::alignTo(groups() * groupBytes(), 64); }
+  int64_t tileBytes() const { return llvm::alignTo(groups() * groupBytes(), alignment); }
   int64_t bytes() const { return tiles() * tileBytes(); }
 };
 

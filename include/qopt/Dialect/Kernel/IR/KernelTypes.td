@@ -33,20 +33,24 @@ def Kernel_LayoutAttr : Kernel_Attr<"Layout", "layout"> {
   let description = [{
     `row_major`: the elements in order, nothing else.
 
-    `tiled`, for the CPU: rows (output channels) in tiles of `tile_n`, the last
-    one filled up with zeros; K is filled up with zeros to a multiple of
-    `k_pack`. A vector lane is a channel, so that every sum over K runs in one
-    order, whatever the tile of tokens. A tile holds, one after another,
+    `tiled`, for the CPU: rows (output channels) in tiles of `tile_n`. A vector
+    lane is a channel, so that every sum over K runs in one order, whatever the
+    tile of tokens. A tile holds, for each group of K (the whole of K where the
+    scales are per channel or there are none), one after another,
 
-    - for each group of K (the whole of K where the scales are per channel or
-      there are none): the codes `[K_group / k_pack][tile_n][k_pack]`, 4-bit ones
-      packed low nibble first, then the group's scales `[tile_n]` and, if affine,
-      its minima `[tile_n]`, in their types.
+    - the elements `[K_group / k_pack][tile_n][k_pack]`: `k_pack` elements of a
+      channel are one little-endian word of 32 bits;
+    - the group's scales `[tile_n]` and, if affine, its minima `[tile_n]`, in their
+      types.
 
-    4-bit codes are stored offset by 8 (`i4`) or as they are (`ui4`). After
-    quantized tiles of `i8` come `tile_n` int32 sums of the codes over K, which
-    correct for activations offset to unsigned. Every tile starts at a multiple
-    of 64 bytes.
+    Every tile starts at a multiple of 64 bytes. Channels beyond N, elements
+    beyond K and the bytes between tiles are 0.
+
+    4-bit codes are stored offset by 8 (`i4`) or as they are (`ui4`); of the eight
+    in a word, element k starts at bit `4 (k / 2 + 4 (k mod 2))`, so that a shift
+    leaves two neighbours in the word's halves. 8-bit integers are stored offset
+    by 128: an instruction that multiplies unsigned by signed bytes takes the
+    activations as they are.
   }];
   let parameters = (ins EnumParameter<Kernel_LayoutKind>:$kind,
                         DefaultValuedParameter<"int64_t", "0">:$tile_n,

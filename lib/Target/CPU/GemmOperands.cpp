@@ -1,0 +1,82 @@
+//===- GemmOperands.cpp - Packed words to operands of a product -----------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "GemmOperands.h"
+#include "ElementConversions.h"
+
+using namespace mlir;
+using namespace qopt;
+
+bool qopt::hasOperands(const WeightImage &image) {
+  bool isKnown = isReadable(image.element) || image.element.isInteger(4) ||
+                 image.element.isInteger(8);
+  return isKnown && image.kPack * image.codeBits == 32;
+}
+
+Value qopt::loadWords(KernelBuilder &b, const WeightImage &image, Value pointer, int64_t lanes) {
+  bool isFloat = image.element.isF32();
+  return b.load(isFloat ? b.vecF32(lanes) : b.vecI32(lanes), pointer);
+}
+
+/// A table lookup where the target has one for 16 lanes, else a subtraction.
+static Value decodeNibble(KernelBuilder &b, Value words, int64_t bit, bool isSigned) {
+  Value shifted = b.shrU(words, bit);
+  int64_t lanes = KernelBuilder::lanesOf(words), offset = isSigned ? 8 : 0;
+  if (b.target.avx512 && lanes == 16) {
+    SmallVector<float> table; // of the low four bits; the instruction ignores the others
+    for (int64_t code = 0; code < 16; ++code)
+      table.push_back(code - offset);
+    return b.callIntrinsic("llvm.x86.avx512.permvar.sf.512", b.vecF32(16),
+                           {b.constantVector(table), shifted});
+  }
+  Value code = b.andI(shifted, 15);
+  return b.toFloat(isSigned ? b.subI(code, offset) : code);
+}
+
+/// The byte is the low mantissa of 2^23 + byte; 2^23 + 128 is exact too.
+static Value decodeByte(KernelBuilder &b, Value words, int64_t index) {
+  Value byte = b.andI(b.shrU(words, 8 * index), 0xff);
+  return b.subF(b.bitcast(b.orI(byte, 0x4b000000), b.getF32Type()), 0x1p23 + 128.0);
+}
+
+Value qopt::decodeWord(KernelBuilder &b, const WeightImage &image, Value words, int64_t index) {
+  if (image.element.isF32())
+    return words;
+  if (image.codeBits == 4)
+    return decodeNibble(b, words, nibbleBit(index), image.element.isSignlessInteger());
+  if (image.element.isInteger(8))
+    return decodeByte(b, words, index);
+  if (image.element.isBF16()) {
+    Value bits = index == 0 ? b.shl(words, 16) : b.andI(words, 0xffff0000);
+    return b.bitcast(bits, b.getF32Type());
+  }
+  Value bits = b.trunc(b.shrU(words, index * image.codeBits), storageType(image.element));
+  return toF32(b, image.element, bits);
+}
+
+/// Products of 16-bit pairs, added: pmaddwd.
+static Value dotPairs(KernelBuilder &b, Value a, Value c) {
+  int64_t lanes = KernelBuilder::lanesOf(a) / 2;
+  StringRef name = lanes == 16  ? "llvm.x86.avx512.pmaddw.d.512"
+                   : lanes == 8 ? "llvm.x86.avx2.pmadd.wd"
+                                : "llvm.x86.sse2.pmadd.wd";
+  return b.callIntrinsic(name, b.vecI32(lanes), {a, c});
+}
+
+Value qopt::dotBytes(KernelBuilder &b, Value acc, Value words, Value activation) {
+  int64_t lanes = KernelBuilder::lanesOf(acc);
+  Value spread = b.splat(activation, lanes);
+  if (b.target.vnni && lanes == 16)
+    return b.callIntrinsic(
+        "llvm.x86.avx512.vpdpbusd.512", acc.getType(),
+        {acc, b.bitcast(words, b.getI8Type()), b.bitcast(spread, b.getI8Type())});
+  // pmaddubsw saturates, so bytes are widened: the even and the odd of each word.
+  Value w = b.bitcast(words, b.getI16Type()), x = b.bitcast(spread, b.getI16Type());
+  Value even = dotPairs(b, b.andI(w, 0xff), b.shrS(b.shl(x, 8), 8));
+  Value odd = dotPairs(b, b.shrU(w, 8), b.shrS(x, 8));
+  return b.addI(acc, b.addI(even, odd));
+}

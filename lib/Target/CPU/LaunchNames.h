@@ -1,0 +1,25 @@
+//===- LaunchNames.h - Which launches are the same kernel -------*- C++ -*-===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef QOPT_LIB_TARGET_CPU_LAUNCHNAMES_H
+#define QOPT_LIB_TARGET_CPU_LAUNCHNAMES_H
+
+#include "qopt/Dialect/Kernel/IR/KernelDialect.h"
+#include <string>
+
+namespace qopt {
+
+/// All that a launch's code depends on, as text: operand types, attributes and
+/// regions, but not the weight, the layer or the reason of its schedule.
+std::string launchKey(mlir::Operation *launch);
+
+/// A readable name: gemm_w4a16_g64_k576_n960_m4. Different keys may share one.
+std::string launchName(mlir::Operation *launch);
+
+} // namespace qopt
+
+#endif // QOPT_LIB_TARGET_CPU_LAUNCHNAMES_H

@@ -1,0 +1,188 @@
+//===- LowerToLLVM.cpp - From launches to functions -----------------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ElementConversions.h"
+#include "GemmOperands.h"
+#include "KernelEmitters.h"
+#include "LaunchNames.h"
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
+#include "qopt/Target/CPU/Passes.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+namespace qopt {
+#define GEN_PASS_DEF_LOWERTOLLVM
+#include "qopt/Target/CPU/Passes.h.inc"
+} // namespace qopt
+
+using namespace mlir;
+using namespace qopt;
+
+static bool isLaunch(Operation &op) {
+  return isa<kernel::GemmOp, kernel::EmbeddingOp, kernel::NormOp, kernel::QuantizeOp,
+             kernel::ElementwiseOp, kernel::RotaryTableOp, kernel::RopeOp, kernel::RopeAppendOp,
+             kernel::KVAppendOp, kernel::AttentionOp, kernel::GatherOp>(op);
+}
+
+LaunchUnits qopt::launchUnits(Operation *launch) {
+  if (auto gemm = dyn_cast<kernel::GemmOp>(launch))
+    return {static_cast<uint64_t>(WeightImage(gemm.getWeight().getType()).tiles()), 0, 0};
+  if (auto attention = dyn_cast<kernel::AttentionOp>(launch))
+    return {0, static_cast<uint64_t>(attention.getCache().getType().getKvHeads()), 0};
+  if (isa<kernel::GatherOp>(launch))
+    return {0, 0, 1};
+  return {0, 1, 0};
+}
+
+//===----------------------------------------------------------------------===//
+// What has no kernel
+//===----------------------------------------------------------------------===//
+
+static LogicalResult checkWeight(Operation *op, kernel::PackedType type, const CPUTarget &target) {
+  WeightImage image(type);
+  if (type.getLayout().getKind() == kernel::LayoutKind::Tiled && hasOperands(image) &&
+      image.tileN % target.vectorLanes == 0 && image.k % image.group == 0)
+    return success();
+  return op->emitOpError("weight ") << type << " has no kernel on " << target.name;
+}
+
+static LogicalResult checkCache(Operation *op, KVCacheType type) {
+  if (isWritable(type.getType()))
+    return success();
+  return op->emitOpError("cache of ") << type.getType() << " has no kernel, expected f32 or bf16";
+}
+
+/// Every output must be writable: values as f32 or bf16, codes as i8 or e4m3.
+static LogicalResult checkOutputs(Operation *op, ValueRange outs) {
+  for (Value out : outs) {
+    Type element = cast<MemRefType>(out.getType()).getElementType();
+    bool isCode = element.isInteger(8) || isa<Float8E4M3FNType>(element);
+    if (!isWritable(element) && !(outs.size() == 2 && isCode))
+      return op->emitOpError("output of ") << element << " has no kernel, expected f32 or bf16";
+  }
+  return success();
+}
+
+static LogicalResult checkLaunch(Operation *op, const CPUTarget &target) {
+  return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+      .Case([&](kernel::GemmOp gemm) {
+        return success(succeeded(checkWeight(op, gemm.getWeight().getType(), target)) &&
+                       succeeded(checkOutputs(op, gemm.getOuts())) &&
+                       succeeded(checkRegion(gemm.getEpilogue().front())));
+      })
+      .Case([&](kernel::EmbeddingOp embedding) {
+        return success(succeeded(checkWeight(op, embedding.getTable().getType(), target)) &&
+                       succeeded(checkOutputs(op, embedding.getOuts())));
+      })
+      .Case([&](kernel::ElementwiseOp elementwise) {
+        return success(succeeded(checkOutputs(op, elementwise.getOuts())) &&
+                       succeeded(checkRegion(elementwise.getBody().front())));
+      })
+      .Case<kernel::RopeAppendOp, kernel::AttentionOp>([&](auto launch) {
+        return success(succeeded(checkCache(op, launch.getCache().getType())) &&
+                       succeeded(checkOutputs(op, launch.getOuts())));
+      })
+      .Case([&](kernel::KVAppendOp append) { return checkCache(op, append.getCache().getType()); })
+      .Case<kernel::NormOp, kernel::QuantizeOp, kernel::RotaryTableOp, kernel::RopeOp>(
+          [&](auto launch) { return checkOutputs(op, launch.getOuts()); })
+      .Default([](Operation *) { return success(); });
+}
+
+//===----------------------------------------------------------------------===//
+// Functions
+//===----------------------------------------------------------------------===//
+
+static void emitBody(KernelBuilder &b, Operation *launch, const KernelArguments &args) {
+  llvm::TypeSwitch<Operation *>(launch)
+      .Case([&](kernel::GemmOp op) { emitGemm(b, op, args); })
+      .Case([&](kernel::EmbeddingOp op) { emitEmbedding(b, op, args); })
+      .Case([&](kernel::NormOp op) { emitNorm(b, op, args); })
+      .Case([&](kernel::QuantizeOp op) { emitQuantize(b, op, args); })
+      .Case([&](kernel::ElementwiseOp op) { emitElementwise(b, op, args); })
+      .Case([&](kernel::RotaryTableOp op) { emitRotaryTable(b, op, args); })
+      .Case([&](kernel::RopeOp op) { emitRope(b, op, args); })
+      .Case([&](kernel::RopeAppendOp op) { emitRopeAppend(b, op, args); })
+      .Case([&](kernel::KVAppendOp op) { emitKVAppend(b, op, args); })
+      .Case([&](kernel::AttentionOp op) { emitAttention(b, op, args); })
+      .Case([&](kernel::GatherOp op) { emitGather(b, op, args); });
+}
+
+/// void name(args, worker, workers) at the end of `module`.
+static void emitFunction(ModuleOp module, Operation *launch, StringRef name,
+                         const CPUTarget &target) {
+  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+  KernelBuilder b(launch->getLoc(), builder, target);
+  auto type = b.getFunctionType({b.ptrType(), b.getI64Type(), b.getI64Type()}, {});
+  auto function = func::FuncOp::create(b, name, type);
+  Block *entry = function.addEntryBlock();
+  b.setInsertionPointToStart(entry);
+  KernelArguments args(b, launch, entry->getArgument(0), entry->getArgument(1),
+                       entry->getArgument(2));
+  emitBody(b, launch, args);
+  func::ReturnOp::create(b);
+}
+
+static LogicalResult convertToLLVM(ModuleOp module) {
+  PassManager manager(module.getContext());
+  manager.addPass(createCSEPass());
+  manager.addPass(createSCFToControlFlowPass());
+  manager.addPass(createConvertVectorToLLVMPass());
+  manager.addPass(createArithToLLVMConversionPass());
+  manager.addPass(createConvertMathToLLVMPass());
+  manager.addPass(createConvertControlFlowToLLVMPass());
+  manager.addPass(createConvertFuncToLLVMPass());
+  manager.addPass(createReconcileUnrealizedCastsPass());
+  return manager.run(module);
+}
+
+LogicalResult qopt::lowerToLLVM(ModuleOp module, const CPUTarget &target) {
+  // The functions are converted by themselves: the plans' regions stay as they are.
+  OwningOpRef<ModuleOp> functions = ModuleOp::create(module.getLoc());
+  llvm::StringMap<std::string> entries; // of a key
+  llvm::StringMap<int64_t> uses;        // of a name
+  for (auto plan : module.getOps<kernel::PlanOp>())
+    for (Operation &launch : plan.getBody().front()) {
+      if (!isLaunch(launch))
+        continue;
+      if (failed(checkLaunch(&launch, target)))
+        return failure();
+      std::string &entry = entries[launchKey(&launch)];
+      if (entry.empty()) {
+        entry = launchName(&launch);
+        if (int64_t use = uses[entry]++)
+          entry += "_v" + std::to_string(use + 1);
+        emitFunction(*functions, &launch, entry, target);
+      }
+      launch.setAttr("entry", FlatSymbolRefAttr::get(module.getContext(), entry));
+    }
+  if (failed(convertToLLVM(*functions)))
+    return module.emitError("kernels could not be converted to LLVM");
+  Block *body = module.getBody();
+  for (Operation &op : llvm::make_early_inc_range(*functions->getBody()))
+    op.moveBefore(body, body->end());
+  return success();
+}
+
+namespace {
+
+struct LowerToLLVM : public qopt::impl::LowerToLLVMBase<LowerToLLVM> {
+  using LowerToLLVMBase::LowerToLLVMBase;
+
+  void runOnOperation() override {
+    llvm::Expected<CPUTarget> parsed = CPUTarget::parse(target);
+    if (!parsed) {
+      getOperation().emitError(llvm::toString(parsed.takeError()));
+      return signalPassFailure();
+    }
+    if (failed(lowerToLLVM(getOperation(), *parsed)))
+      signalPassFailure();
+  }
+};
+
+} // namespace

@@ -1,0 +1,268 @@
+//===- GemmTest.cpp - Linear layers of every format -----------------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "CompiledPlan.h"
+#include "mlir/AsmParser/AsmParser.h"
+#include "qopt/Quantization/Activations.h"
+#include "qopt/Quantization/RoundToNearest.h"
+#include "qopt/Support/Float.h"
+#include "qopt/Target/CPU/Layout.h"
+#include "qopt/Target/CPU/Packing.h"
+#include <gtest/gtest.h>
+#include <limits>
+
+using namespace qopt;
+using namespace qopt::test;
+
+namespace {
+
+/// Activations of one token row.
+enum class Input { f32, bf16, int8, e4m3 };
+
+struct Format {
+  const char *name;
+  Input input;
+  const char *weight; ///< MLIR element type
+  std::optional<Scheme> scheme;
+  bool isBF16 = false; ///< plain weights
+};
+
+struct Shape {
+  int64_t n, k;
+};
+
+const char *elementOf(Input input) {
+  switch (input) {
+  case Input::f32:
+    return "f32";
+  case Input::bf16:
+    return "bf16";
+  case Input::int8:
+    return "i8";
+  case Input::e4m3:
+    return "f8E4M3FN";
+  }
+  return "";
+}
+
+const Format formats[] = {
+    {"fp32", Input::f32, "f32", std::nullopt},
+    {"bf16", Input::bf16, "bf16", std::nullopt, true},
+    {"w8a8_int8", Input::int8, "!qopt.q<i8, per_channel, scale = f32>", Scheme::w8a8Int8()},
+    {"w8a8_fp8", Input::e4m3, "!qopt.q<f8E4M3FN, per_channel, scale = f32>", Scheme::w8a8Fp8()},
+    {"w8a16", Input::bf16, "!qopt.q<i8, per_channel, scale = f32>", Scheme::w8a8Int8()},
+    {"w8a16_g32", Input::bf16, "!qopt.q<i8, group = 32, scale = f16>",
+     Scheme{Storage::int8, 32, ScaleType::f16}},
+    {"w4a16_g32", Input::bf16, "!qopt.q<i4, group = 32, scale = bf16>", Scheme::w4a16(32)},
+    {"w4a16_g64", Input::bf16, "!qopt.q<i4, group = 64, scale = bf16>", Scheme::w4a16(64)},
+    {"w4a16_g128", Input::bf16, "!qopt.q<i4, group = 128, scale = f32>",
+     Scheme{Storage::int4, 128, ScaleType::f32}},
+    {"w4a16_affine", Input::bf16, "!qopt.q<ui4, group = 32, scale = f16, min = f16>",
+     Scheme{Storage::uint4, 32, ScaleType::f16}},
+    {"w4a32", Input::f32, "!qopt.q<i4, group = 64, scale = bf16>", Scheme::w4a16(64)},
+};
+
+/// One weight: its packed image and, for the reference, its values.
+struct Weight {
+  std::vector<char> image;
+  std::vector<float> values; // [n, k]
+};
+
+/// One step's operands.
+struct Operands {
+  std::vector<uint8_t> input; // rows as the kernel reads them
+  std::vector<float> scales;  // [T], of codes
+  std::vector<double> values; // [T, k], without scales
+};
+
+std::string typeText(const Format &format, const Shape &shape) {
+  return llvm::formatv("tensor<{0}x{1}x{2}>", shape.n, shape.k, format.weight);
+}
+
+class GemmTest : public testing::TestWithParam<std::tuple<Format, std::string>> {
+protected:
+  GemmTest() : context(mlir::MLIRContext::Threading::DISABLED) {
+    context.loadDialect<QOptDialect, kernel::KernelDialect>();
+  }
+
+  kernel::PackedType packedType(const Format &format, const Shape &shape, const CPUTarget &target) {
+    auto tensor = mlir::cast<mlir::RankedTensorType>(mlir::parseType(typeText(format, shape), &context));
+    return kernel::PackedType::get(&context, tensor, cpuLayout(tensor, target));
+  }
+
+  Weight makeWeight(const Format &format, const Shape &shape, const CPUTarget &target) {
+    Weight weight;
+    MemoryTensor tensor("w", shape.n, shape.k, randomValues(shape.n * shape.k, 1, 0.05f));
+    ErrorEnergy energy;
+    auto append = [&](llvm::ArrayRef<char> bytes) {
+      weight.image.insert(weight.image.end(), bytes.begin(), bytes.end());
+      return llvm::Error::success();
+    };
+    kernel::PackedType type = packedType(format, shape, target);
+    EXPECT_FALSE(static_cast<bool>(packWeight(type, {&tensor}, false, append, energy)));
+    EXPECT_EQ(static_cast<int64_t>(weight.image.size()), packedSize(type));
+    weight.values = tensor.values;
+    if (format.scheme) {
+      QuantizedRows rows;
+      EXPECT_TRUE(quantizeRows(*format.scheme, tensor.values.data(), shape.n, shape.k, rows));
+      dequantizeRows(*format.scheme, rows, shape.n, shape.k, weight.values.data());
+    }
+    if (format.isBF16)
+      for (float &value : weight.values)
+        value = roundToBf16(value);
+    return weight;
+  }
+
+  static Operands makeOperands(const Format &format, int64_t tokens, int64_t k) {
+    Operands operands;
+    std::vector<float> x = randomValues(tokens * k, 2, 0.3f);
+    operands.values.assign(x.begin(), x.end());
+    auto bytes = [&](const auto &elements) {
+      auto *data = reinterpret_cast<const uint8_t *>(elements.data());
+      operands.input.assign(data, data + elements.size() * sizeof(elements[0]));
+    };
+    if (format.input == Input::f32) {
+      bytes(x);
+      return operands;
+    }
+    if (format.input == Input::bf16) {
+      std::vector<uint16_t> rounded(x.size());
+      for (size_t i = 0; i < x.size(); ++i) {
+        rounded[i] = floatToBf16(x[i]);
+        operands.values[i] = bf16ToFloat(rounded[i]);
+      }
+      bytes(rounded);
+      return operands;
+    }
+    Storage storage = format.input == Input::int8 ? Storage::int8 : Storage::e4m3;
+    std::vector<uint8_t> codes(x.size());
+    for (int64_t t = 0; t < tokens; ++t)
+      operands.scales.push_back(
+          quantizeToken(storage, x.data() + t * k, k, codes.data() + t * k));
+    for (size_t i = 0; i < x.size(); ++i)
+      operands.values[i] = codeValue(storage, codes[i]);
+    operands.input = codes;
+    return operands;
+  }
+
+  mlir::MLIRContext context;
+};
+
+/// y = x w^T + bias + residual, to float32.
+std::string planText(const Format &format, const Shape &shape, kernel::PackedType weight,
+                     int64_t tileM) {
+  std::string packed;
+  llvm::raw_string_ostream(packed) << weight;
+  bool isCode = format.input == Input::int8 || format.input == Input::e4m3;
+  return llvm::formatv(
+      R"(kernel.plan @p{5}_{1}_{2} max_tokens = 70 max_logit_rows = 70 {{
+  %x = kernel.alloc : memref<?x{2}x{0}>
+  %s = kernel.alloc : memref<?xf32>
+  %w = kernel.weight @w : {4}
+  %b = kernel.weight @b : memref<{1}xf32>
+  %r = kernel.alloc : memref<?x{1}xbf16>
+  %y = kernel.alloc : memref<?x{1}xf32>
+  kernel.gemm ins(%x{6}, %w) extras(%b, %r) outs(%y) attributes {{
+    schedule = #kernel.schedule<{{tile_m = {5} : i64, tiles = 2 : i64, block = 2 : i64}, reason = "">}
+    epilogue {{
+  ^bb0(%acc: f32, %b0: f32, %r0: bf16):
+    %0 = arith.addf %acc, %b0 : f32
+    %1 = arith.extf %r0 : bf16 to f32
+    %2 = arith.addf %0, %1 : f32
+    kernel.yield %2 : f32
+  } : (memref<?x{2}x{0}>, {7}{4}, memref<{1}xf32>, memref<?x{1}xbf16>, memref<?x{1}xf32>) -> ()
+}
+)",
+      elementOf(format.input), shape.n, shape.k, "", packed, tileM, isCode ? " scales %s" : "",
+      isCode ? "memref<?xf32>, " : "");
+}
+
+constexpr int64_t maxTokens = 70;
+const Shape shapes[] = {{96, 128}, {77, 256}, {129, 384}, {5, 128}};
+
+TEST_P(GemmTest, MatchesFloat64WhateverTheTiles) {
+  const auto &[format, targetName] = GetParam();
+  llvm::Expected<CPUTarget> target = CPUTarget::parse(targetName);
+  ASSERT_TRUE(static_cast<bool>(target));
+  std::vector<Shape> cases(std::begin(shapes), std::end(shapes));
+  if (!format.scheme || format.scheme->groupSize == 0)
+    cases.insert(cases.end(), {{50, 131}, {33, 3}});
+  const int64_t tileMs[] = {1, 3, 12};
+  std::string text;
+  for (const Shape &shape : cases)
+    for (int64_t tileM : tileMs)
+      text += planText(format, shape, packedType(format, shape, *target), tileM);
+  CompiledPlan plan(text, targetName);
+  ASSERT_TRUE(plan.valid());
+
+  for (size_t index = 0; index < cases.size(); ++index) {
+    const Shape &shape = cases[index];
+    Weight weight = makeWeight(format, shape, *target);
+    Operands operands = makeOperands(format, maxTokens, shape.k);
+    std::vector<float> bias = randomValues(shape.n, 3);
+    std::vector<uint16_t> residual;
+    for (float value : randomValues(maxTokens * shape.n, 4))
+      residual.push_back(floatToBf16(value));
+
+    std::vector<double> expected(maxTokens * shape.n);
+    for (int64_t t = 0; t < maxTokens; ++t)
+      for (int64_t n = 0; n < shape.n; ++n) {
+        double sum = 0;
+        for (int64_t k = 0; k < shape.k; ++k)
+          sum += operands.values[t * shape.k + k] * weight.values[n * shape.k + k];
+        double scale = operands.scales.empty() ? 1.0 : operands.scales[t];
+        expected[t * shape.n + n] = sum * scale + bias[n] + bf16ToFloat(residual[t * shape.n + n]);
+      }
+
+    auto run = [&](size_t launch, int64_t tokens, uint64_t workers) {
+      std::vector<float> y(maxTokens * shape.n, std::numeric_limits<float>::quiet_NaN());
+      std::vector<uint64_t> args{address(operands.input)};
+      if (!operands.scales.empty())
+        args.push_back(address(operands.scales));
+      for (uint64_t arg : {address(weight.image), address(bias), address(residual), address(y),
+                           static_cast<uint64_t>(tokens)})
+        args.push_back(arg);
+      plan.run(launch, args, workers);
+      return y;
+    };
+
+    std::vector<float> all = run(3 * index, maxTokens, 1);
+    double error = 0, signal = 0;
+    for (size_t i = 0; i < all.size(); ++i) {
+      error += (all[i] - expected[i]) * (all[i] - expected[i]);
+      signal += expected[i] * expected[i];
+    }
+    EXPECT_LT(std::sqrt(error / signal), 1e-6) << shape.n << "x" << shape.k;
+
+    for (size_t m = 0; m < std::size(tileMs); ++m)
+      for (int64_t tokens : {1, 2, 3, 4, 5, 7, 11, 12, 13, 23, 24, 37, 64, 70})
+        for (uint64_t workers : {1, 2, 3}) {
+          std::vector<float> y = run(3 * index + m, tokens, workers);
+          int64_t used = tokens * shape.n;
+          ASSERT_EQ(std::memcmp(y.data(), all.data(), used * sizeof(float)), 0)
+              << plan.entry(3 * index + m) << " with " << tokens << " tokens, " << workers
+              << " workers";
+          for (size_t i = used; i < y.size(); ++i)
+            ASSERT_TRUE(std::isnan(y[i])) << "wrote beyond its rows";
+        }
+  }
+}
+
+std::string nameOf(const testing::TestParamInfo<std::tuple<Format, std::string>> &info) {
+  std::string name = std::string(std::get<0>(info.param).name) + "_" + std::get<1>(info.param);
+  for (char &c : name)
+    if (!isalnum(c))
+      c = '_';
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, GemmTest,
+                         testing::Combine(testing::ValuesIn(formats),
+                                          testing::ValuesIn(runnableTargets())),
+                         nameOf);
+
+} // namespace
