@@ -38,7 +38,9 @@ std::map<int32_t, double> distribution(std::vector<float> values, const Sampling
   std::vector<std::pair<double, int32_t>> kept;
   for (size_t i = 0; i < values.size(); ++i)
     kept.push_back({std::exp(double(values[i]) / params.temperature), static_cast<int32_t>(i)});
-  std::stable_sort(kept.begin(), kept.end(), [](auto &a, auto &b) { return a.first > b.first; });
+  std::sort(kept.begin(), kept.end(), [](auto &a, auto &b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  });
   auto total = [&] {
     return std::accumulate(kept.begin(), kept.end(), 0.0,
                            [](double sum, auto &entry) { return sum + entry.first; });
