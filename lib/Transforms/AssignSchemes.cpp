@@ -43,6 +43,11 @@ struct AssignSchemes : public qopt::impl::AssignSchemesBase<AssignSchemes> {
           << format << "', expected fp32, bf16, w8a8-fp8, w8a8-int8, w4a16 or keep";
       return signalPassFailure();
     }
+    if (groupSize < 0 || groupSize % 16 != 0) {
+      getOperation().emitError("group size is ")
+          << int64_t(groupSize) << ", expected a multiple of 16, or 0 to choose";
+      return signalPassFailure();
+    }
     func::FuncOp forward = lookupForward(getOperation());
     if (!forward)
       return signalPassFailure();
@@ -132,7 +137,7 @@ private:
         weight->setAttr("qopt.note",
                         builder.getStringAttr("group size " + Twine(group) + ": " + choice.reason));
     }
-    if (group <= 0 || k % group != 0)
+    if (group == 0 || k % group != 0)
       return linear.emitError("no group size divides K = ")
              << k << ": tried " << (groupSize ? Twine(groupSize).str() : "128, 64 and 32");
     auto bf16 = cast<FloatType>(builder.getBF16Type());

@@ -69,13 +69,13 @@ static void printInteger(OpAsmPrinter &printer, Operation *, IntegerAttr value) 
 //===----------------------------------------------------------------------===//
 
 LogicalResult PlanOp::verify() {
-  if (getMaxTokens() <= 0 || getMaxLogitRows() <= 0)
+  int64_t tokens = getMaxTokens(), logitRows = getMaxLogitRows();
+  if (tokens <= 0 || logitRows <= 0)
     return emitOpError("max_tokens and max_logit_rows must be positive");
-  if (getMaxLogitRows() > getMaxTokens())
-    return emitOpError() << "max_logit_rows " << getMaxLogitRows() << " exceeds max_tokens "
-                         << getMaxTokens();
-  if (getArenaBytes().value_or(0) < 0)
-    return emitOpError() << "arena_bytes must not be negative, found " << *getArenaBytes();
+  if (logitRows > tokens)
+    return emitOpError() << "max_logit_rows " << logitRows << " exceeds max_tokens " << tokens;
+  if (int64_t arena = getArenaBytes().value_or(0); arena < 0)
+    return emitOpError() << "arena_bytes must not be negative, found " << arena;
   return success();
 }
 

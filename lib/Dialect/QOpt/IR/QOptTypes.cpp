@@ -63,8 +63,6 @@ LogicalResult QuantizedType::verify(function_ref<InFlightDiagnostic()> emitError
   if (!isUnsigned4 && !storage.isSignlessInteger(4) && !storage.isSignlessInteger(8) &&
       !isa<Float8E4M3FNType>(storage))
     return emitError() << "storage must be i4, ui4, i8 or f8E4M3FN, found " << storage;
-  if (groupSize < perToken)
-    return emitError() << "group size must be positive, found " << groupSize;
   if (groupSize > 0 && groupSize % 16 != 0)
     return emitError() << "group size must be a multiple of 16, found " << groupSize;
   for (FloatType type : {scale, min})

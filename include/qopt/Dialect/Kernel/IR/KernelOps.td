@@ -110,7 +110,7 @@ def Kernel_AllocOp : Kernel_Op<"alloc", [MemoryEffects<[MemAlloc]>]> {
   let arguments = (ins DefaultValuedAttr<Kernel_RowsAttr, "::qopt::kernel::Rows::Tokens">:$rows,
                        OptionalAttr<I64Attr>:$offset);
   let results = (outs Kernel_Buffer:$result);
-  let assemblyFormat = "(`rows` `=` $rows^)? attr-dict `:` type($result)";
+  let assemblyFormat = "(`rows` `=` `` $rows^)? attr-dict `:` type($result)";
   let hasVerifier = 1;
 }
 
@@ -243,7 +243,7 @@ def Kernel_GemmOp : Kernel_LaunchOp<"gemm", [SingleBlock, AttrSizedOperandSegmen
   let regions = (region SizedRegion<1>:$epilogue);
   let assemblyFormat = [{
     `ins` `(` $input (`scales` $scales^)? `,` $weight `)` (`extras` `(` $extras^ `)`)?
-    `outs` `(` $outs `)` (`rows` `=` $rows^)? attr-dict-with-keyword `epilogue` $epilogue `:`
+    `outs` `(` $outs `)` (`rows` `=` `` $rows^)? attr-dict-with-keyword `epilogue` $epilogue `:`
     functional-type(operands, results)
   }];
   let hasVerifier = 1;
