@@ -74,13 +74,17 @@ TOOLS = [
         "name": "get_weather", "description": "The weather of a city, \"now\".",
         "parameters": {"type": "object", "properties": {
             "city": {"type": "string", "description": "A city's name \u2014 caf\u00e9"},
-            "days": {"type": ["integer", "null"], "enum": [1, 3, 7]}}, "required": ["city"]},
+            "days": {"type": "integer", "enum": [1, 3, 7]}}, "required": ["city"]},
         "return": {"type": "object", "description": "A report"}}},
     {"type": "function", "function": {
         "name": "add", "description": "Adds <two> numbers.",
         "parameters": {"type": "object", "properties": {
             "a": {"type": "number", "description": "first", "default": 1.5},
-            "b": {"type": "number", "description": "second", "nested": {"deep": [1, [2.0, None], True]}}}}}},
+            "b": {"type": "array", "items": {"type": "number"}}}, "required": []}}},
+    {"type": "function", "function": {
+        "name": "odd", "description": "",
+        "parameters": {"type": "object", "properties": {
+            "c": {"type": ["integer", "null"], "nested": {"deep": [1, [2.0, None], True]}}}}}},
 ]
 
 

@@ -108,10 +108,12 @@ static Value indentFilter(Evaluator &evaluator, const Value &self, const Argumen
       indent = arguments[0].string();
     }
   }
+  if (!self.isString())
+    return evaluator.fail(std::string("'indent' needs a str, found ") + self.typeName());
   bool first = arguments.has(1) && arguments[1].truthy();
   bool blank = arguments.has(2) && arguments[2].truthy();
   // The newline that Jinja2 appends makes the last line count as one.
-  std::string text = evaluator.textOf(self) + "\n";
+  std::string text = self.string() + "\n";
   std::vector<std::string_view> lines = splitLines(text, false);
   std::string out;
   for (size_t i = 0; i < lines.size(); ++i) {
