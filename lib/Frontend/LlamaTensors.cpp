@@ -14,13 +14,6 @@
 using namespace llvm;
 using namespace qopt;
 
-std::string qopt::shapeText(ArrayRef<int64_t> shape) {
-  std::string text = "[";
-  raw_string_ostream stream(text);
-  interleaveComma(shape, stream);
-  return text + "]";
-}
-
 Error qopt::checkLlamaConfig(const LlamaConfig &config) {
   // Far beyond any model, and small enough that no product of three overflows.
   constexpr int64_t limit = 1 << 20;
@@ -44,8 +37,8 @@ Error qopt::checkLlamaConfig(const LlamaConfig &config) {
     return createStringError(
         formatv("head dimension is {0}, expected an even number", config.headDim));
   if (!(config.rmsNormEps >= 0.0) || !std::isfinite(config.rmsNormEps))
-    return createStringError(
-        formatv("RMSNorm epsilon is {0}, expected a number not below 0", config.rmsNormEps));
+    return createStringError(formatv("RMSNorm epsilon is {0}, expected a number not below 0",
+                                     numberText(config.rmsNormEps)));
   const RopeConfig &rope = config.rope;
   if (rope.scaling == RopeConfig::Scaling::table) {
     if (rope.table.size() != static_cast<size_t>(config.headDim / 2))
@@ -54,19 +47,20 @@ Error qopt::checkLlamaConfig(const LlamaConfig &config) {
     return Error::success();
   }
   if (!(rope.theta > 0.0) || !std::isfinite(rope.theta))
-    return createStringError(formatv("rope theta is {0}, expected a positive number", rope.theta));
+    return createStringError(
+        formatv("rope theta is {0}, expected a positive number", numberText(rope.theta)));
   if (rope.scaling == RopeConfig::Scaling::none)
     return Error::success();
   if (!(rope.factor > 0.0) || !std::isfinite(rope.factor))
     return createStringError(
-        formatv("rope scaling factor is {0}, expected a positive number", rope.factor));
+        formatv("rope scaling factor is {0}, expected a positive number", numberText(rope.factor)));
   if (rope.scaling == RopeConfig::Scaling::llama3 &&
       (!(rope.lowFreqFactor > 0.0) || !(rope.highFreqFactor > rope.lowFreqFactor) ||
        !std::isfinite(rope.highFreqFactor) || rope.originalContext < 1))
-    return createStringError(
-        formatv("llama3 rope scaling has low {0}, high {1}, original context {2}, expected "
-                "0 < low < high and a positive context",
-                rope.lowFreqFactor, rope.highFreqFactor, rope.originalContext));
+    return createStringError(formatv(
+        "llama3 rope scaling has low {0}, high {1}, original context {2}, expected "
+        "0 < low < high and a positive context",
+        numberText(rope.lowFreqFactor), numberText(rope.highFreqFactor), rope.originalContext));
   return Error::success();
 }
 

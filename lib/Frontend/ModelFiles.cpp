@@ -20,17 +20,6 @@ namespace fs = llvm::sys::fs;
 namespace path = llvm::sys::path;
 using nlohmann::json;
 
-std::string qopt::printable(StringRef text) {
-  std::string escaped;
-  raw_string_ostream stream(escaped);
-  printEscapedString(text.take_front(200), stream);
-  return text.size() > 200 ? escaped + "..." : escaped;
-}
-
-Error qopt::inContext(const Twine &what, Error error) {
-  return createStringError(what + ": " + toString(std::move(error)));
-}
-
 Expected<std::unique_ptr<MemoryBuffer>> qopt::openModelFile(StringRef file, uint64_t maxBytes) {
   fs::file_status status;
   if (std::error_code code = fs::status(file, status))

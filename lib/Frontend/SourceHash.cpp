@@ -6,7 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "qopt/Frontend/SourceHash.h"
-#include "qopt/Frontend/LlamaTensors.h"
+#include "qopt/Frontend/Text.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <xxhash.h>
 

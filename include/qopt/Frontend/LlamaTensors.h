@@ -14,6 +14,8 @@
 #define QOPT_FRONTEND_LLAMATENSORS_H
 
 #include "qopt/Frontend/LlamaConfig.h"
+#include "qopt/Frontend/Text.h"
+#include <vector>
 
 namespace qopt {
 
@@ -33,9 +35,6 @@ std::vector<LlamaTensor> llamaTensors(const LlamaConfig &config);
 /// Fails when a tensor is missing, has another shape, or does not belong to the
 /// model; lists every such tensor, the first 16 by name.
 llvm::Error checkLlamaTensors(const LlamaConfig &config, const WeightStore &weights);
-
-/// [4096, 14336]
-std::string shapeText(llvm::ArrayRef<int64_t> shape);
 
 } // namespace qopt
 

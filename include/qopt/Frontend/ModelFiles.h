@@ -16,6 +16,7 @@
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "qopt/Frontend/Text.h"
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -39,13 +40,6 @@ readOptionalFile(llvm::StringRef folder, llvm::StringRef name, uint64_t maxBytes
 /// Parses JSON. Fails on nesting deeper than 64 and on an object that has a key
 /// twice. `what` names the text in errors.
 llvm::Expected<nlohmann::json> parseJson(llvm::StringRef text, llvm::StringRef what);
-
-/// Text of a file as it may stand in an error: control characters escaped, and
-/// cut after 200 bytes.
-std::string printable(llvm::StringRef text);
-
-/// Puts "what: " in front of an error's message.
-llvm::Error inContext(const llvm::Twine &what, llvm::Error error);
 
 } // namespace qopt
 

@@ -152,7 +152,7 @@ void ConfigReader::checkKeys(std::vector<std::string> &notes) {
     if (value != entry.neutral)
       fail(formatv("metadata '{0}' is {1}, expected {2}: anything else changes the mathematics and "
                    "is not supported",
-                   name, value ? formatv("{0}", *value).str() : "not a number", entry.neutral)
+                   name, value ? numberText(*value) : "not a number", numberText(entry.neutral))
                .str());
   }
   if (file.metadata().count(key("tensor_data_layout")))

@@ -6,9 +6,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "qopt/Frontend/GGUF/GGUFFile.h"
-#include "qopt/Frontend/LlamaTensors.h"
 #include "qopt/Frontend/MappedTensor.h"
 #include "qopt/Frontend/ModelFiles.h"
+#include "qopt/Frontend/Text.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -111,8 +111,10 @@ void GGUFReader::metadata(uint64_t count, GGUFFile &out) {
   for (uint64_t i = 0; i < count && !failed(); ++i) {
     std::string key = text().str();
     GGUFValue entry = value();
-    if (failed())
-      return fail("metadata '" + printable(key) + "': " + problem);
+    if (failed()) {
+      problem = "metadata '" + printable(key) + "': " + problem;
+      return;
+    }
     if (!out.metadata_.try_emplace(key, entry).second)
       fail("metadata '" + printable(key) + "' stands twice");
   }

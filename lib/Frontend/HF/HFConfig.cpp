@@ -245,7 +245,7 @@ void ConfigReader::readRope(LlamaConfig &llama) {
                       ", which is not supported");
   double partial = ropeFields.number("partial_rotary_factor", 1.0);
   if (partial != 1.0)
-    ropeFields.fail(formatv("key 'partial_rotary_factor' is {0}, expected 1", partial).str());
+    ropeFields.fail("key 'partial_rotary_factor' is " + numberText(partial) + ", expected 1");
 
   std::string type = ropeFields.string("rope_type", ropeFields.string("type", "default"));
   auto required = [&](StringRef key) {

@@ -8,6 +8,7 @@
 #include "JsonFields.h"
 #include "qopt/Frontend/HF/HFFolder.h"
 #include "qopt/Frontend/Tokenizer/TokenizerImport.h"
+#include "llvm/Support/ConvertUTF.h"
 
 using namespace llvm;
 using namespace qopt;
@@ -27,6 +28,11 @@ static Expected<json> readObject(StringRef folder, StringRef name) {
   if (object && !object->is_object())
     return createStringError(what + ": expected a JSON object");
   return object;
+}
+
+static bool isUTF8(StringRef text) {
+  const UTF8 *begin = text.bytes_begin();
+  return isLegalUTF8String(&begin, text.bytes_end());
 }
 
 /// A special token is its text, or an object with the text as `content`.
@@ -49,6 +55,8 @@ static Error readChatTemplate(StringRef folder, const json &config, artifact::Ch
   if (!file)
     return file.takeError();
   if (*file) {
+    if (!isUTF8(**file))
+      return createStringError(folder + "/chat_template.jinja: is not valid UTF-8");
     out.set_source(std::move(**file));
     return Error::success();
   }

@@ -6,9 +6,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "qopt/Frontend/HF/SafeTensors.h"
-#include "qopt/Frontend/LlamaTensors.h"
 #include "qopt/Frontend/MappedTensor.h"
 #include "qopt/Frontend/ModelFiles.h"
+#include "qopt/Frontend/Text.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/Endian.h"
