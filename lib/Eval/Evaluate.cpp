@@ -73,17 +73,16 @@ private:
       return Status::invalid("the text has " + std::to_string(tokens.size()) +
                              " tokens, expected at least a window of " +
                              std::to_string(options.windowTokens));
-    for (const LogitSource *source : {static_cast<const LogitSource *>(&model),
-                                      static_cast<const LogitSource *>(reference)})
+    for (const LogitSource *source :
+         {static_cast<const LogitSource *>(&model), static_cast<const LogitSource *>(reference)})
       if (source && source->maxContext() < options.windowTokens)
         return Status::invalid("the model takes " + std::to_string(source->maxContext()) +
                                " tokens, expected a window of " +
                                std::to_string(options.windowTokens));
     if (reference && reference->vocabularySize() != model.vocabularySize())
-      return Status::invalid("the model has a vocabulary of " +
-                             std::to_string(model.vocabularySize()) +
-                             ", expected the reference's " +
-                             std::to_string(reference->vocabularySize()));
+      return Status::invalid(
+          "the model has a vocabulary of " + std::to_string(model.vocabularySize()) +
+          ", expected the reference's " + std::to_string(reference->vocabularySize()));
     for (int32_t token : tokens)
       if (token < 0 || static_cast<uint32_t>(token) >= model.vocabularySize())
         return Status::invalid("token " + std::to_string(token) +

@@ -72,8 +72,8 @@ void rmsNorm(const double *x, const double *weight, double eps, int64_t columns,
 
 /// One head at one position; `frequencies` [headDim / 2].
 template <typename Real>
-void rope(const double *x, double position, const std::vector<float> &frequencies,
-          Element element, double *y) {
+void rope(const double *x, double position, const std::vector<float> &frequencies, Element element,
+          double *y) {
   int64_t half = frequencies.size();
   for (int64_t i = 0; i < half; ++i) {
     double angle = static_cast<Real>(position) * static_cast<Real>(frequencies[i]);
@@ -113,9 +113,9 @@ void attend(const double *query, const std::vector<const double *> &keys,
       sums[i] += weights[j] * values[j][i];
   }
   for (int64_t i = 0; i < headDim; ++i)
-    y[i] = keys.empty() ? 0.0
-                        : roundTo<Real>(element, static_cast<Real>(sums[i]) /
-                                                     static_cast<Real>(total));
+    y[i] = keys.empty()
+               ? 0.0
+               : roundTo<Real>(element, static_cast<Real>(sums[i]) / static_cast<Real>(total));
 }
 
 } // namespace qopt::interpreter

@@ -9,6 +9,7 @@
 #include "qopt/Quantization/Activations.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace qopt;
@@ -75,8 +76,9 @@ template <typename Real> llvm::Error Evaluator<Real>::bind(Value argument, Array
   if (llvm::Error failed = checkShape(argument, array))
     return error("argument " + Twine(cast<BlockArgument>(argument).getArgNumber()) + " has " +
                  llvm::toString(std::move(failed)));
-  for (double &value : array.values)
-    value = roundTo<Real>(elementOf(argument), value);
+  if (Element element = elementOf(argument); element != Element::other) // integers stay exact
+    for (double &value : array.values)
+      value = roundTo<Real>(element, value);
   values[argument] = std::make_shared<Tensor>(Tensor{std::move(array), {}});
   return llvm::Error::success();
 }
@@ -157,8 +159,8 @@ template <typename Real> llvm::Error Evaluator<Real>::visit(EmbeddingOp op) {
   std::vector<double> row(columns);
   for (double token : (*tokens)->array.values) {
     if (!(token >= 0 && token < vocabulary))
-      return error("token " + std::to_string(token) + " is outside of the vocabulary of " +
-                   Twine(vocabulary));
+      return error("token " + llvm::formatv("{0:F0}", token).str() +
+                   " is outside of the vocabulary of " + Twine(vocabulary));
     Expected<std::shared_ptr<const WeightRows>> rows =
         weights.read(table, static_cast<int64_t>(token), 1);
     if (!rows)
@@ -361,13 +363,11 @@ template <typename Real> llvm::Error Evaluator<Real>::evaluate(Operation &op) {
 template <typename Real> Expected<std::vector<Array>> Evaluator<Real>::run(func::FuncOp function) {
   for (Operation &op : function.front().without_terminator()) {
     if (llvm::Error failed = evaluate(op))
-      return error("'" + op.getName().getStringRef() +
-                   "': " + llvm::toString(std::move(failed)));
+      return error("'" + op.getName().getStringRef() + "': " + llvm::toString(std::move(failed)));
     // A value is dropped behind its last use.
     for (Value operand : op.getOperands())
-      if (llvm::all_of(operand.getUsers(), [&](Operation *user) {
-            return user == &op || user->isBeforeInBlock(&op);
-          }))
+      if (llvm::all_of(operand.getUsers(),
+                       [&](Operation *user) { return user == &op || user->isBeforeInBlock(&op); }))
         values.erase(operand);
   }
   std::vector<Array> results;

@@ -92,8 +92,8 @@ static Array concatenate(const Array &past, const Array &added, Element element)
       present.values.insert(present.values.end(), old, old + before * headDim);
       for (int64_t s = 0; s < seq; ++s)
         for (int64_t i = 0; i < headDim; ++i)
-          present.values.push_back(roundTo<Real>(
-              element, added.values[(b * seq + s) * width + h * headDim + i]));
+          present.values.push_back(
+              roundTo<Real>(element, added.values[(b * seq + s) * width + h * headDim + i]));
     }
   return present;
 }
@@ -146,8 +146,8 @@ template <typename Real> llvm::Error Evaluator<Real>::visit(AttentionOp op) {
 }
 
 template <typename Real>
-llvm::Error Evaluator<Real>::append(const Tensor &key, const Tensor &value,
-                                    KVCacheType type, int64_t layer) {
+llvm::Error Evaluator<Real>::append(const Tensor &key, const Tensor &value, KVCacheType type,
+                                    int64_t layer) {
   int64_t width = type.getKvHeads() * type.getHeadDim();
   for (const Tensor *tensor : {&key, &value})
     if (tensor->rows() != static_cast<int64_t>(step->tokens.size()) || tensor->columns() != width)
@@ -231,8 +231,8 @@ template <typename Real> llvm::Error Evaluator<Real>::visit(PagedAttentionOp op)
 // The rest of the class is in Evaluator.cpp.
 #define INSTANTIATE(Real)                                                                          \
   template Expected<Array> Evaluator<Real>::rotate(Value, Value, RopeAttr);                        \
-  template llvm::Error Evaluator<Real>::append(const Tensor &, const Tensor &,                     \
-                                               KVCacheType, int64_t);                              \
+  template llvm::Error Evaluator<Real>::append(const Tensor &, const Tensor &, KVCacheType,        \
+                                               int64_t);                                           \
   template llvm::Error Evaluator<Real>::visit(RopeOp);                                             \
   template llvm::Error Evaluator<Real>::visit(AttentionOp);                                        \
   template llvm::Error Evaluator<Real>::visit(KVAppendOp);                                         \

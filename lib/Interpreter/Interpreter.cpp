@@ -20,8 +20,8 @@ struct Interpreter::State {
 
   llvm::Expected<func::FuncOp> findForward() {
     auto forward = module.lookupSymbol<func::FuncOp>("forward");
-    if (!forward || forward.isDeclaration())
-      return error("expected a module with a function @forward");
+    if (!forward || !llvm::hasSingleElement(forward.getBody()))
+      return error("expected a module with a function @forward of one block");
     return forward;
   }
 
@@ -78,9 +78,9 @@ llvm::Expected<Array> Interpreter::runStep(const RaggedStep &step) {
   Array tokens;
   tokens.shape = {static_cast<int64_t>(step.tokens.size())};
   tokens.values.assign(step.tokens.begin(), step.tokens.end());
-  llvm::Expected<std::vector<Array>> results =
-      state->options.float64 ? state->run<double>(*forward, tokens, &step)
-                             : state->run<float>(*forward, tokens, &step);
+  llvm::Expected<std::vector<Array>> results = state->options.float64
+                                                   ? state->run<double>(*forward, tokens, &step)
+                                                   : state->run<float>(*forward, tokens, &step);
   if (!results)
     return results.takeError();
   return std::move(results->front());

@@ -25,10 +25,10 @@ static std::optional<ScaleType> scaleTypeOf(mlir::FloatType type) {
 llvm::Expected<Scheme> interpreter::schemeOf(QuantizedType type) {
   Scheme scheme;
   Type storage = type.getStorage();
-  scheme.storage = storage.isUnsignedInteger(4)        ? Storage::uint4
-                   : storage.isInteger(4)              ? Storage::int4
-                   : storage.isInteger(8)              ? Storage::int8
-                                                       : Storage::e4m3;
+  scheme.storage = storage.isUnsignedInteger(4) ? Storage::uint4
+                   : storage.isInteger(4)       ? Storage::int4
+                   : storage.isInteger(8)       ? Storage::int8
+                                                : Storage::e4m3;
   scheme.groupSize = std::max<int64_t>(type.getGroupSize(), 0);
   std::optional<ScaleType> scale = scaleTypeOf(type.getScale());
   if (!scale || (type.isAffine() && type.getMin() != type.getScale()))
@@ -141,9 +141,8 @@ llvm::Expected<std::shared_ptr<const WeightRows>> WeightReader::read(WeightOp op
     start += tensor->rows();
   }
   if (start != type.getDimSize(0))
-    return error("the tensors of '" +
-                 cast<FlatSymbolRefAttr>(op.getSources()[0]).getValue() + "' have " +
-                 Twine(start) + " rows, expected " + Twine(type.getDimSize(0)));
+    return error("the tensors of '" + cast<FlatSymbolRefAttr>(op.getSources()[0]).getValue() +
+                 "' have " + Twine(start) + " rows, expected " + Twine(type.getDimSize(0)));
 
   int64_t bytes = rows->values.size() * sizeof(float) + rows->quantized.codes.size() +
                   (rows->quantized.scales.size() + rows->quantized.minima.size()) * sizeof(float);

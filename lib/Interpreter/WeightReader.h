@@ -63,8 +63,7 @@ public:
       : store(store), cacheLeft(cacheBytes) {}
 
   /// Rows [first, first + count) of the concatenation of the op's sources.
-  llvm::Expected<std::shared_ptr<const WeightRows>> read(WeightOp op, int64_t first,
-                                                         int64_t count);
+  llvm::Expected<std::shared_ptr<const WeightRows>> read(WeightOp op, int64_t first, int64_t count);
 
 private:
   llvm::Error readSource(const WeightTensor &tensor, WeightOp op, int64_t first, int64_t count,

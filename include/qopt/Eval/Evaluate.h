@@ -74,8 +74,8 @@ struct Divergence {
 
 struct Evaluation {
   uint32_t windows = 0;
-  uint64_t predictions = 0; ///< windows * (windowTokens - 1)
-  double nll = 0;           ///< mean negative log-likelihood of a prediction, nats
+  uint64_t predictions = 0;             ///< windows * (windowTokens - 1)
+  double nll = 0;                       ///< mean negative log-likelihood of a prediction, nats
   std::optional<Divergence> divergence; ///< when there is a reference
 
   double perplexity() const { return std::exp(nll); }

@@ -140,8 +140,7 @@ std::string failure(FakeModel &model, std::vector<int32_t> tokens, uint32_t size
 TEST(Evaluate, negative_inputs) {
   FakeModel model(0.75f), other(0.0f);
   EXPECT_EQ(failure(model, text(), 1), "a window has 1 tokens, expected at least 2");
-  EXPECT_EQ(failure(model, {1, 2, 3}),
-            "the text has 3 tokens, expected at least a window of 16");
+  EXPECT_EQ(failure(model, {1, 2, 3}), "the text has 3 tokens, expected at least a window of 16");
   EXPECT_EQ(failure(model, text(), 17), "the model takes 16 tokens, expected a window of 17");
   EXPECT_EQ(failure(model, std::vector<int32_t>(20, 50)),
             "token 50 is outside of the vocabulary of 50");

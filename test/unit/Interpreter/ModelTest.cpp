@@ -7,6 +7,7 @@
 
 #include "TestModel.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "qopt/Frontend/Import.h"
 #include "qopt/Quantization/Metrics.h"
@@ -254,12 +255,30 @@ TEST_F(Model, negative_steps) {
   EXPECT_EQ(failure({{1}, {0}, {3}, {}}),
             "'qopt.rope_append': position 3 of sequence 0 does not follow its 0 tokens");
   EXPECT_EQ(failure({{vocabulary}, {0}, {0}, {}}),
-            "'qopt.embedding': token 96.000000 is outside of the vocabulary of 96");
+            "'qopt.embedding': token 96 is outside of the vocabulary of 96");
   Module other = dense();
   auto result = Interpreter(*other, weights).runStep({});
   ASSERT_FALSE(bool(result));
   EXPECT_EQ(llvm::toString(result.takeError()),
             "expected a ragged @forward of tokens, batch and cache with one result");
+}
+
+TEST_F(Model, negative_attentionWithoutKeys) {
+  Module module = mlir::parseSourceString<mlir::ModuleOp>(R"(
+    !cache = !qopt.kv_cache<layers = 1, kv_heads = 1, head_dim = 64, page_tokens = 64, type = f32>
+    func.func @forward(%t: tensor<?xi32>, %b: !qopt.batch, %c: !cache) -> tensor<?x64xf32> {
+      %w = qopt.weight @model.embed_tokens.weight : tensor<96x64xf32>
+      %x = qopt.embedding %t, %w : (tensor<?xi32>, tensor<96x64xf32>) -> tensor<?x64xf32>
+      %y = qopt.paged_attention %x, %c, %b {layer = 0 : i64, num_heads = 1 : i64, scale = 1.0 : f64}
+        : (tensor<?x64xf32>, !cache, !qopt.batch) -> tensor<?x64xf32>
+      return %y : tensor<?x64xf32>
+    })",
+                                                          &context);
+  ASSERT_TRUE(module);
+  auto result = Interpreter(*module, weights).runStep({{1}, {4}, {2}, {}});
+  ASSERT_FALSE(bool(result));
+  EXPECT_EQ(llvm::toString(result.takeError()),
+            "'qopt.paged_attention': sequence 4 has no key at position 2");
 }
 
 } // namespace

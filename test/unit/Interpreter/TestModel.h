@@ -60,8 +60,7 @@ inline LlamaConfig tinyConfig() {
 }
 
 /// Matrices are valueOf / 4, norms 1 + valueOf / 4.
-inline void addTensor(WeightStore &store, const std::string &name,
-                      llvm::ArrayRef<int64_t> shape) {
+inline void addTensor(WeightStore &store, const std::string &name, llvm::ArrayRef<int64_t> shape) {
   int64_t count = 1;
   for (int64_t dim : shape)
     count *= dim;
