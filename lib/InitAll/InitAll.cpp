@@ -15,19 +15,22 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "qopt/Conversion/Passes.h"
 #include "qopt/Dialect/Kernel/IR/KernelDialect.h"
+#include "qopt/Dialect/ONNX/IR/ONNXGraphDialect.h"
 #include "qopt/Dialect/QOpt/IR/QOptDialect.h"
+#include "qopt/Target/CPU/Passes.h"
 #include "qopt/Transforms/Passes.h"
 #include "qopt/Transforms/Pipelines.h"
 
 void qopt::registerDialects(mlir::DialectRegistry &registry) {
-  registry
-      .insert<QOptDialect, kernel::KernelDialect, mlir::arith::ArithDialect,
-              mlir::func::FuncDialect, mlir::LLVM::LLVMDialect, mlir::math::MathDialect,
-              mlir::memref::MemRefDialect, mlir::scf::SCFDialect, mlir::vector::VectorDialect>();
+  registry.insert<QOptDialect, kernel::KernelDialect, onnx_graph::ONNXGraphDialect,
+                  mlir::arith::ArithDialect, mlir::func::FuncDialect, mlir::LLVM::LLVMDialect,
+                  mlir::math::MathDialect, mlir::memref::MemRefDialect, mlir::scf::SCFDialect,
+                  mlir::vector::VectorDialect>();
 }
 
 void qopt::registerPasses() {
   registerQOptPasses();
   registerQOptConversionPasses();
+  registerQOptCPUPasses();
   registerPipelines();
 }
