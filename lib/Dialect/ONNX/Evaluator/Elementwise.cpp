@@ -259,12 +259,8 @@ int64_t truncate(double value) {
   return static_cast<int64_t>(std::clamp(std::trunc(value), -0x1p63, 0x1.fffffffffffffp62));
 }
 
-Outputs cast(NodeOp node, Inputs inputs) {
+Outputs castTo(Type type, Inputs inputs) {
   const Tensor &x = *inputs[0];
-  auto target = dyn_cast_or_null<TypeAttr>(node.getAttribute("to"));
-  if (!target)
-    return invalid("has no element type to cast to that is known");
-  Type type = target.getValue();
   bool toReal = isa<mlir::FloatType>(type);
   if (x.weight && toReal) { // the weight itself stays where it is
     Tensor y = x;
@@ -285,6 +281,15 @@ Outputs cast(NodeOp node, Inputs inputs) {
   return single(std::move(y));
 }
 
+Outputs cast(NodeOp node, Inputs inputs) {
+  auto target = dyn_cast_or_null<TypeAttr>(node.getAttribute("to"));
+  if (!target)
+    return invalid("has no element type to cast to that is known");
+  return castTo(target.getValue(), inputs);
+}
+
+Outputs castLike(NodeOp, Inputs inputs) { return castTo(inputs[1]->type, inputs); }
+
 Outputs identity(NodeOp, Inputs inputs) { return single(*inputs[0]); }
 
 } // namespace
@@ -304,6 +309,7 @@ Kernel qopt::onnx_graph::findElementwiseKernel(NodeOp node) {
       .Case("Not", booleanNot)
       .Case("IsNaN", isNaN)
       .Case("Cast", cast)
+      .Case("CastLike", castLike)
       .Case("Identity", identity)
       .Default(nullptr);
 }

@@ -119,6 +119,7 @@ static unsigned requiredInputs(NodeOp node) {
       .Cases({"And", "Or", "Xor", "BitwiseAnd", "BitwiseOr"}, 2)
       .Cases({"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}, 2)
       .Cases({"Reshape", "Expand", "Tile", "Gather", "GatherND", "MatMul", "CumSum"}, 2)
+      .Case("CastLike", 2)
       .Default(1);
 }
 
@@ -236,13 +237,4 @@ llvm::Expected<TensorPtr> Evaluator::evaluate(Value value) {
     stack.pop_back();
   }
   return values.lookup(value);
-}
-
-void Evaluator::forget(llvm::function_ref<bool(Value)> keep) {
-  SmallVector<Value> dropped;
-  for (auto &[value, tensor] : values)
-    if (!keep(value))
-      dropped.push_back(value);
-  for (Value value : dropped)
-    values.erase(value);
 }

@@ -22,7 +22,7 @@ int64_t Tensor::size() const {
 }
 
 llvm::Expected<int64_t> onnx_graph::elementCount(ArrayRef<int64_t> shape) {
-  constexpr int64_t most = int64_t(1) << 31;
+  constexpr int64_t most = int64_t(1) << 28;
   int64_t count = 1;
   for (int64_t dim : shape) {
     if (dim < 0 || dim > most || (dim != 0 && count > most / dim))

@@ -47,9 +47,6 @@ public:
   /// that is not a primitive, on shapes that don't fit, and names the node.
   llvm::Expected<TensorPtr> evaluate(mlir::Value value);
 
-  /// Drops what is not bound to `keep` or an initializer, to save memory.
-  void forget(llvm::function_ref<bool(mlir::Value)> keep);
-
 private:
   llvm::Error evaluateOp(mlir::Operation *op);
 

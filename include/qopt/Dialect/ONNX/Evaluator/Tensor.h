@@ -40,7 +40,7 @@ struct Tensor {
 
 using TensorPtr = std::shared_ptr<const Tensor>;
 
-/// The product of the dimensions; fails above 2^31 elements or below 0.
+/// The product of the dimensions; fails above 2^28 elements or below 0.
 llvm::Expected<int64_t> elementCount(llvm::ArrayRef<int64_t> shape);
 
 /// `value` rounded to a value of `type`.

@@ -1,0 +1,110 @@
+//===- NameWeights.cpp - Canonical names by role --------------------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Raiser.h"
+
+using namespace mlir;
+using namespace qopt;
+using namespace qopt::onnx_graph;
+
+LogicalResult Raiser::rename(Value value, const Twine &name) {
+  auto op = value.getDefiningOp<WeightOp>();
+  std::string canonical = name.str();
+  StringRef symbol = cast<FlatSymbolRefAttr>(op.getSources()[0]).getValue();
+  auto view = views.find(symbol);
+  if (view == views.end()) { // named before, by another role
+    if (symbol == canonical)
+      return success();
+    return op.emitError() << "a weight is both '" << symbol << "' and '" << canonical << "'";
+  }
+  result.weights.push_back({canonical, view->second.initializer.getName().str(),
+                            view->second.transposed, view->second.rowOffset,
+                            view->second.shape[0]});
+  op.setSourcesAttr(
+      builder.getArrayAttr(FlatSymbolRefAttr::get(builder.getContext(), canonical)));
+  return success();
+}
+
+/// The only user of a kind; null when there is none or are several.
+template <typename Op> static Op onlyUser(Value value) {
+  Op found;
+  for (Operation *user : value.getUsers())
+    if (auto op = dyn_cast<Op>(user)) {
+      if (found)
+        return {};
+      found = op;
+    }
+  return found;
+}
+
+LogicalResult Raiser::nameWeights(Value logits) {
+  auto nameLinear = [&](Value value, const Twine &name) -> LogicalResult {
+    auto linear = value ? value.getDefiningOp<LinearOp>() : LinearOp();
+    if (!linear)
+      return target.emitError() << "'" << name << "' is no linear layer";
+    if (failed(rename(linear.getWeight(), name + ".weight")))
+      return failure();
+    return linear.getBias() ? rename(linear.getBias(), name + ".bias") : success();
+  };
+  auto nameNorm = [&](Value value, const Twine &name) -> LogicalResult {
+    auto norm = value ? value.getDefiningOp<RMSNormOp>() : RMSNormOp();
+    if (!norm)
+      return target.emitError() << "'" << name << "' is no RMSNorm";
+    return rename(norm.getWeight(), name + ".weight");
+  };
+  for (EmbeddingOp embedding : target.getOps<EmbeddingOp>())
+    if (failed(rename(embedding.getTable(), "model.embed_tokens.weight")))
+      return failure();
+
+  // A layer: norm, attention, residual, norm, MLP, residual.
+  for (auto [index, attention] : llvm::enumerate(layers)) {
+    std::string prefix = ("model.layers." + Twine(index) + ".").str();
+    Value query = attention.getQuery().getDefiningOp<RopeOp>().getInput();
+    Value key = attention.getKey().getDefiningOp<RopeOp>().getInput();
+    auto output = onlyUser<LinearOp>(attention.getResult());
+    auto first = output ? onlyUser<AddOp>(output.getResult()) : AddOp();
+    auto norm = first ? onlyUser<RMSNormOp>(first.getResult()) : RMSNormOp();
+    SiluMulOp product;
+    if (norm)
+      for (Operation *user : norm.getResult().getUsers())
+        if (auto linear = dyn_cast<LinearOp>(user))
+          if (auto silu = onlyUser<SiluMulOp>(linear.getResult()))
+            product = silu;
+    auto down = product ? onlyUser<LinearOp>(product.getResult()) : LinearOp();
+    auto second = down ? onlyUser<AddOp>(down.getResult()) : AddOp();
+    if (!second)
+      return attention.emitError() << "layer " << index
+                                   << " is not attention, residual, norm, MLP and residual";
+    auto linear = query.getDefiningOp<LinearOp>();
+    if (failed(nameNorm(linear ? linear.getInput() : Value(), prefix + "input_layernorm")) ||
+        failed(nameLinear(query, prefix + "self_attn.q_proj")) ||
+        failed(nameLinear(key, prefix + "self_attn.k_proj")) ||
+        failed(nameLinear(attention.getValue(), prefix + "self_attn.v_proj")) ||
+        failed(nameLinear(output.getResult(), prefix + "self_attn.o_proj")) ||
+        failed(nameNorm(norm.getResult(), prefix + "post_attention_layernorm")) ||
+        failed(nameLinear(product.getGate(), prefix + "mlp.gate_proj")) ||
+        failed(nameLinear(product.getUp(), prefix + "mlp.up_proj")) ||
+        failed(nameLinear(down.getResult(), prefix + "mlp.down_proj")))
+      return failure();
+  }
+  auto head = logits.getDefiningOp<LogitsOp>();
+  if (failed(nameNorm(head.getInput(), "model.norm")))
+    return failure();
+
+  // Tied when it is the same initializer in the same order.
+  auto op = head.getWeight().getDefiningOp<WeightOp>();
+  StringRef symbol = cast<FlatSymbolRefAttr>(op.getSources()[0]).getValue();
+  WeightView view = views.lookup(symbol);
+  const WeightOrigin &table = result.weights.front();
+  if (table.initializer == view.initializer.getName() && table.transposed == view.transposed &&
+      table.rowOffset == view.rowOffset && table.rows == view.shape[0]) {
+    op.setSourcesAttr(builder.getArrayAttr(
+        FlatSymbolRefAttr::get(builder.getContext(), "model.embed_tokens.weight")));
+    return success();
+  }
+  return rename(head.getWeight(), "lm_head.weight");
+}

@@ -1,0 +1,159 @@
+//===- ProveMask.cpp - That a mask is causal and padding ------------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Raiser.h"
+#include "llvm/Support/FormatVariadic.h"
+#include <set>
+
+using namespace mlir;
+using namespace qopt::onnx_graph;
+
+namespace {
+
+struct MaskCase {
+  StepShape step;
+  std::vector<int64_t> attentionMask; ///< [batch, past + seq]
+};
+
+// Added to a score, anything below hides it: exp(-1e4) is 0 in every format.
+constexpr double hides = -1.0e4;
+
+/// Integers in the operators that make `values`: what a window or a length that
+/// was fixed at export would be.
+std::set<int64_t> constantsBehind(ArrayRef<Value> values) {
+  std::set<int64_t> constants;
+  llvm::SetVector<Value> seen(values.begin(), values.end());
+  for (size_t i = 0; i < seen.size(); ++i) {
+    if (ElementsAttr elements = constantElements(seen[i])) {
+      llvm::Expected<Tensor> tensor = fromElements(elements);
+      if (!tensor) {
+        llvm::consumeError(tensor.takeError());
+        continue;
+      }
+      for (int64_t value : tensor->ints)
+        constants.insert(value < 0 && value != INT64_MIN ? -value : value);
+      for (double value : tensor->reals)
+        if (std::fabs(value) < 1e9)
+          constants.insert(static_cast<int64_t>(std::fabs(value)));
+    }
+    if (Operation *op = seen[i].getDefiningOp())
+      for (Value operand : op->getOperands())
+        if (!isa<NoneType>(operand.getType()))
+          seen.insert(operand);
+  }
+  return constants;
+}
+
+std::vector<MaskCase> maskCases(const GraphInputs &inputs, const std::set<int64_t> &constants) {
+  std::vector<MaskCase> cases;
+  auto add = [&](StepShape step, int64_t padding) {
+    int64_t total = step.past + step.seq;
+    std::vector<int64_t> mask(step.batch * total, 1);
+    for (int64_t t = 0; t < padding; ++t) // on the left of the last row
+      mask[(step.batch - 1) * total + t] = 0;
+    cases.push_back({step, std::move(mask)});
+  };
+  bool hasPast = !inputs.pasts.empty();
+  for (int64_t past : hasPast ? std::vector<int64_t>{0, 1, 5} : std::vector<int64_t>{0})
+    for (int64_t seq : {1, 2, 5})
+      for (int64_t padding : {0, 1, 3})
+        if (padding < past + seq && (padding == 0 || inputs.mask))
+          add({2, seq, past}, padding);
+  // Beyond a window, or a fixed length, of that many tokens.
+  constexpr int64_t longest = 1 << 17;
+  for (int64_t constant : constants) {
+    if (constant <= 6 || constant > longest)
+      continue;
+    if (hasPast)
+      add({1, 2, constant + 3}, 0);
+    else if (constant <= 4096) // a prefill's mask is square
+      add({1, constant + 3, 0}, 0);
+  }
+  return cases;
+}
+
+/// Calls `body` for each (row, query, key) with the flat index of a mask that
+/// broadcasts to [batch, 1, seq, total].
+llvm::Expected<std::vector<int64_t>> alignMask(const Tensor &mask, StepShape step) {
+  int64_t total = step.past + step.seq;
+  Shape shape = mask.shape;
+  // A mask of more heads than one must be the same for all; the first will do.
+  while (shape.size() < 4)
+    shape.insert(shape.begin(), 1);
+  Shape target{step.batch, shape[1], step.seq, total};
+  auto fits = [&](unsigned axis) { return shape[axis] == 1 || shape[axis] == target[axis]; };
+  if (shape.size() != 4 || !fits(0) || !fits(2) || !fits(3))
+    return llvm::createStringError(
+        llvm::formatv("the mask has shape {0}, expected one that broadcasts to {1}",
+                      shapeText(mask.shape), shapeText({step.batch, 1, step.seq, total})));
+  std::vector<int64_t> indices(step.batch * step.seq * total);
+  int64_t strides[4] = {shape[1] * shape[2] * shape[3], shape[2] * shape[3], shape[3], 1};
+  size_t next = 0;
+  for (int64_t b = 0; b < step.batch; ++b)
+    for (int64_t s = 0; s < step.seq; ++s)
+      for (int64_t t = 0; t < total; ++t)
+        indices[next++] = (shape[0] == 1 ? 0 : b * strides[0]) +
+                          (shape[2] == 1 ? 0 : s * strides[2]) + (shape[3] == 1 ? 0 : t);
+  return indices;
+}
+
+llvm::Error proveCase(const GraphInputs &inputs, ArrayRef<Value> additive, ArrayRef<Value> allowed,
+                      const MaskCase &test) {
+  Evaluator evaluator;
+  inputs.bind(evaluator, test.step);
+  auto [batch, seq, past] = test.step;
+  int64_t total = past + seq;
+  if (inputs.mask)
+    evaluator.bind(inputs.mask,
+                   makeInts(cast<ShapedType>(inputs.mask.getType()).getElementType(),
+                            {batch, total}, test.attentionMask));
+  std::vector<bool> seen(batch * seq * total, true);
+  std::vector<double> added(seen.size(), 0.0);
+  for (Value mask : llvm::concat<const Value>(additive, allowed)) {
+    llvm::Expected<TensorPtr> tensor = evaluator.evaluate(mask);
+    if (!tensor)
+      return tensor.takeError();
+    if (!(*tensor)->known())
+      return llvm::createStringError("the mask depends on more than masks, positions and shapes");
+    llvm::Expected<std::vector<int64_t>> indices = alignMask(**tensor, test.step);
+    if (!indices)
+      return indices.takeError();
+    for (size_t i = 0; i < seen.size(); ++i)
+      if ((*tensor)->isReal())
+        added[i] += (*tensor)->reals[(*indices)[i]];
+      else
+        seen[i] = seen[i] && (*tensor)->ints[(*indices)[i]];
+  }
+  for (int64_t b = 0, i = 0; b < batch; ++b)
+    for (int64_t s = 0; s < seq; ++s)
+      for (int64_t t = 0; t < total; ++t, ++i) {
+        if (!test.attentionMask[b * total + past + s])
+          continue; // no token
+        bool expected = t <= past + s && test.attentionMask[b * total + t];
+        bool found = seen[i] && added[i] > hides;
+        if (found == expected && (!found || std::fabs(added[i]) < 1e-6))
+          continue;
+        return llvm::createStringError(llvm::formatv(
+            "the mask is not causal and padding: with a past of {0}, {1} new tokens{2} query {3} "
+            "{4} key {5}",
+            past, seq, test.attentionMask[(b * total)] ? "" : " and padding on the left", s,
+            found == expected ? "weights" : found ? "sees" : "does not see", t));
+      }
+  return llvm::Error::success();
+}
+
+} // namespace
+
+llvm::Error qopt::onnx_graph::proveMask(const GraphInputs &inputs, ArrayRef<Value> additive,
+                                        ArrayRef<Value> allowed) {
+  SmallVector<Value> all(additive);
+  all.append(allowed.begin(), allowed.end());
+  for (const MaskCase &test : maskCases(inputs, constantsBehind(all)))
+    if (llvm::Error error = proveCase(inputs, additive, allowed, test))
+      return error;
+  return llvm::Error::success();
+}
