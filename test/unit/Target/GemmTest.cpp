@@ -182,7 +182,7 @@ std::string planText(const Format &format, const Shape &shape, kernel::PackedTyp
 }
 
 constexpr int64_t maxTokens = 70;
-const Shape shapes[] = {{96, 128}, {77, 256}, {129, 384}, {5, 128}};
+const Shape shapes[] = {{96, 128}, {77, 256}};
 
 TEST_P(GemmTest, MatchesFloat64WhateverTheTiles) {
   const auto &[format, targetName] = GetParam();
@@ -190,8 +190,8 @@ TEST_P(GemmTest, MatchesFloat64WhateverTheTiles) {
   ASSERT_TRUE(static_cast<bool>(target));
   std::vector<Shape> cases(std::begin(shapes), std::end(shapes));
   if (!format.scheme || format.scheme->groupSize == 0)
-    cases.insert(cases.end(), {{50, 131}, {33, 3}});
-  const int64_t tileMs[] = {1, 3, 12};
+    cases.push_back({37, 131});
+  const int64_t tileMs[] = {1, 7};
   std::string text;
   for (const Shape &shape : cases)
     for (int64_t tileM : tileMs)
@@ -230,7 +230,7 @@ TEST_P(GemmTest, MatchesFloat64WhateverTheTiles) {
       return y;
     };
 
-    std::vector<float> all = run(3 * index, maxTokens, 1);
+    std::vector<float> all = run(std::size(tileMs) * index, maxTokens, 1);
     double error = 0, signal = 0;
     for (size_t i = 0; i < all.size(); ++i) {
       error += (all[i] - expected[i]) * (all[i] - expected[i]);
@@ -239,12 +239,12 @@ TEST_P(GemmTest, MatchesFloat64WhateverTheTiles) {
     EXPECT_LT(std::sqrt(error / signal), 1e-6) << shape.n << "x" << shape.k;
 
     for (size_t m = 0; m < std::size(tileMs); ++m)
-      for (int64_t tokens : {1, 2, 3, 4, 5, 7, 11, 12, 13, 23, 24, 37, 64, 70})
+      for (int64_t tokens : {1, 2, 3, 5, 6, 7, 8, 13, 29, 70})
         for (uint64_t workers : {1, 2, 3}) {
-          std::vector<float> y = run(3 * index + m, tokens, workers);
+          std::vector<float> y = run(std::size(tileMs) * index + m, tokens, workers);
           int64_t used = tokens * shape.n;
           ASSERT_EQ(std::memcmp(y.data(), all.data(), used * sizeof(float)), 0)
-              << plan.entry(3 * index + m) << " with " << tokens << " tokens, " << workers
+              << plan.entry(std::size(tileMs) * index + m) << " with " << tokens << " tokens, " << workers
               << " workers";
           for (size_t i = used; i < y.size(); ++i)
             ASSERT_TRUE(std::isnan(y[i])) << "wrote beyond its rows";
