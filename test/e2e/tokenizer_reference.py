@@ -50,7 +50,11 @@ def smollm2(path, folder):
     vocabulary = {"tokens": tokens, "types": types, "merges": merges}
     for key in ("model", "pre"):
         vocabulary[key] = value(key)
-    for key, field in (("bos", "bos_token_id"), ("eos", "eos_token_id"), ("pad", "padding_token_id")):
+    for key, field in (
+        ("bos", "bos_token_id"),
+        ("eos", "eos_token_id"),
+        ("pad", "padding_token_id"),
+    ):
         vocabulary[key] = value(field)
     vocabulary["addBos"] = value("add_bos_token")
     with open(os.path.join(folder, "vocabulary.json"), "w") as file:
@@ -59,7 +63,10 @@ def smollm2(path, folder):
     model = BPE({t: i for i, t in enumerate(tokens)}, [tuple(m.split(" ")) for m in merges])
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     specials = [t for t, kind in zip(tokens, types) if kind == 3]
@@ -68,9 +75,19 @@ def smollm2(path, folder):
 
 
 def llama3_specials():
-    names = ["begin_of_text", "end_of_text", "reserved_special_token_0", "reserved_special_token_1",
-             "finetune_right_pad_id", "reserved_special_token_2", "start_header_id",
-             "end_header_id", "eom_id", "eot_id", "python_tag"]
+    names = [
+        "begin_of_text",
+        "end_of_text",
+        "reserved_special_token_0",
+        "reserved_special_token_1",
+        "finetune_right_pad_id",
+        "reserved_special_token_2",
+        "start_header_id",
+        "end_header_id",
+        "eom_id",
+        "eot_id",
+        "python_tag",
+    ]
     names += [f"reserved_special_token_{i}" for i in range(3, 248)]
     return [f"<|{name}|>" for name in names]
 
@@ -93,8 +110,10 @@ def llama3(path, folder):
     vocab = {spell(token): rank for token, rank in ranks.items()}
     tokenizer = Tokenizer(BPE(vocab, [(l, r) for _, l, r in merges], ignore_merges=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(LLAMA3_REGEX), "isolated"),
-         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(Regex(LLAMA3_REGEX), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     specials = llama3_specials()
@@ -108,24 +127,128 @@ def llama3(path, folder):
     except ImportError:
         return tokenizer, specials, None
     ids = {t: tokenizer.token_to_id(t) for t in specials}
-    return tokenizer, specials, tiktoken.Encoding(
-        "llama3", pat_str=LLAMA3_REGEX, mergeable_ranks=ranks, special_tokens=ids)
+    return (
+        tokenizer,
+        specials,
+        tiktoken.Encoding(
+            "llama3", pat_str=LLAMA3_REGEX, mergeable_ranks=ranks, special_tokens=ids
+        ),
+    )
 
 
 WORDS = """the of and to in is that it was for on are as with his they at be this from have or by
 one had not but what all were when we there can an your which their said if do will each about how
 Antidisestablishmentarianism HTTP GPUs iPhone McDonald naïve café Zürich straße Ελληνικά αρχή привет мир
 שלום مرحبا नमस्ते สวัสดี こんにちは 世界 안녕하세요 你好 Việt Nam ქართული ትግርኛ 𝔘𝔫𝔦𝔠𝔬𝔡𝔢 ﬁn ǅ İstanbul ſharp""".split()
-SPACES = [" ", "  ", "   ", "\t", "\n", "\n\n", "\r\n", "\r", "\v", "\f", "\x85", "\xa0", "\u1680",
-          "\u180e", "\u2003", "\u2028", "\u2029", "\u202f", "\u3000", "\u200b", "\ufeff", " \n ", "\n \n"]
-DIGITS = ["0", "7", "42", "123", "2024", "1234567890", "3.14", "1,000", "½", "²", "Ⅷ", "٣", "१२३", "①",
-          "𝟘", "𑁦", "一", "\U00011de3", "\U00016ff5", "\u3007", "0x1F", "1e-5"]
-CONTRACTIONS = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d", "'S", "'RE", "'Ll", "'ſ", "'sT", "’s", "''s",
-                "'x", "'", "'\u212a", "'lſ", "'vE"]
-EMOJI = ["😀", "👍🏽", "👨\u200d👩\u200d👧", "🇨🇭", "❤️", "1️⃣", "🏴\U000e0067\U000e0062\U000e007f", "\U0001fae8"]
-MARKS = ["e\u0301", "a\u0308\u0301", "\u0301", "क\u094d\u0937", "n\u0303o", "\u1acf", "\U00011fff", "각", "\u1100\u1161"]
-PUNCTUATION = list(".,;:!?()[]{}<>@#$%^&*-_=+/\\|~`\"") + ["...", "——", "«", "»", "。", "、", "¿", "€", "->", "!=", "\x00",
-                                                           "\x7f", "\x1b[0m", "\ufffd", "\ufffe", "\uffff"]
+SPACES = [
+    " ",
+    "  ",
+    "   ",
+    "\t",
+    "\n",
+    "\n\n",
+    "\r\n",
+    "\r",
+    "\v",
+    "\f",
+    "\x85",
+    "\xa0",
+    "\u1680",
+    "\u180e",
+    "\u2003",
+    "\u2028",
+    "\u2029",
+    "\u202f",
+    "\u3000",
+    "\u200b",
+    "\ufeff",
+    " \n ",
+    "\n \n",
+]
+DIGITS = [
+    "0",
+    "7",
+    "42",
+    "123",
+    "2024",
+    "1234567890",
+    "3.14",
+    "1,000",
+    "½",
+    "²",
+    "Ⅷ",
+    "٣",
+    "१२३",
+    "①",
+    "𝟘",
+    "𑁦",
+    "一",
+    "\U00011de3",
+    "\U00016ff5",
+    "\u3007",
+    "0x1F",
+    "1e-5",
+]
+CONTRACTIONS = [
+    "'s",
+    "'t",
+    "'re",
+    "'ve",
+    "'m",
+    "'ll",
+    "'d",
+    "'S",
+    "'RE",
+    "'Ll",
+    "'ſ",
+    "'sT",
+    "’s",
+    "''s",
+    "'x",
+    "'",
+    "'\u212a",
+    "'lſ",
+    "'vE",
+]
+EMOJI = [
+    "😀",
+    "👍🏽",
+    "👨\u200d👩\u200d👧",
+    "🇨🇭",
+    "❤️",
+    "1️⃣",
+    "🏴\U000e0067\U000e0062\U000e007f",
+    "\U0001fae8",
+]
+MARKS = [
+    "e\u0301",
+    "a\u0308\u0301",
+    "\u0301",
+    "क\u094d\u0937",
+    "n\u0303o",
+    "\u1acf",
+    "\U00011fff",
+    "각",
+    "\u1100\u1161",
+]
+PUNCTUATION = list('.,;:!?()[]{}<>@#$%^&*-_=+/\\|~`"') + [
+    "...",
+    "——",
+    "«",
+    "»",
+    "。",
+    "、",
+    "¿",
+    "€",
+    "->",
+    "!=",
+    "\x00",
+    "\x7f",
+    "\x1b[0m",
+    "\ufffd",
+    "\ufffe",
+    "\uffff",
+]
 
 
 def strings(specials):
@@ -138,8 +261,11 @@ def strings(specials):
         yield "".join(map(chr, points[i : i + 128]))
     # Every assigned one outside of the big ideographic blocks (and a sample of the others) in context.
     for c in points:
-        if unicodedata.category(chr(c)) in ("Cn", "Co") or "IDEOGRAPH" in unicodedata.name(chr(c), "") \
-                or "HANGUL SYL" in unicodedata.name(chr(c), ""):
+        if (
+            unicodedata.category(chr(c)) in ("Cn", "Co")
+            or "IDEOGRAPH" in unicodedata.name(chr(c), "")
+            or "HANGUL SYL" in unicodedata.name(chr(c), "")
+        ):
             if rng.random() > 0.002:
                 continue
         elif rng.random() > 0.25:
@@ -147,7 +273,22 @@ def strings(specials):
         x = chr(c)
         yield f"a{x}b {x} {x}{x}1{x}  {x}\n{x}'s{x}"
     # Runs.
-    for unit in [*SPACES, "a", "ab", "é", "世", "0", "12", "!", "'s", "😀", "-", "\u0301", "Ġ", specials[0][0]]:
+    for unit in [
+        *SPACES,
+        "a",
+        "ab",
+        "é",
+        "世",
+        "0",
+        "12",
+        "!",
+        "'s",
+        "😀",
+        "-",
+        "\u0301",
+        "Ġ",
+        specials[0][0],
+    ]:
         for count in (2, 3, 4, 5, 8, 17, 31, 32, 33, 34, 63, 100, 257, 1000, 4099):
             yield unit * count
             yield "x" + unit * count + "y"
@@ -197,14 +338,21 @@ def main():
     with open(os.path.join(arguments.folder, "strings.jsonl"), "w") as out:
         for text in texts:
             ids = tokenizer.encode(text).ids
-            entry = {"text": text, "ids": ids, "plain": plain.encode(text, add_special_tokens=False).ids}
+            entry = {
+                "text": text,
+                "ids": ids,
+                "plain": plain.encode(text, add_special_tokens=False).ids,
+            }
             print(json.dumps(entry), file=out)
             if second:
                 bos = ids[:1]
                 different += bos + second.encode(text, allowed_special="all") != ids
         for ids in id_sequences(tokenizer.get_vocab_size()):
-            entry = {"ids": ids, "decoded": tokenizer.decode(ids, skip_special_tokens=False),
-                     "visible": tokenizer.decode(ids, skip_special_tokens=True)}
+            entry = {
+                "ids": ids,
+                "decoded": tokenizer.decode(ids, skip_special_tokens=False),
+                "visible": tokenizer.decode(ids, skip_special_tokens=True),
+            }
             print(json.dumps(entry), file=out)
     print(f"{len(texts)} strings, vocabulary of {tokenizer.get_vocab_size()}")
     if second:

@@ -113,9 +113,9 @@ Status Translator::readEscape() {
   char c = regex_[at_ + 1];
   if (c == 'p' || c == 'P') {
     static constexpr std::string_view categories[] = {
-        "L",  "Lu", "Ll", "Lt", "Lm", "Lo", "M",  "Mn", "Mc", "Me", "N",  "Nd", "Nl", "No", "P",
-        "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "S",  "Sm", "Sc", "Sk", "So", "Z",  "Zs", "Zl",
-        "Zp", "C",  "Cc", "Cf", "Cn", "Co"};
+        "L",  "Lu", "Ll", "Lt", "Lm", "Lo", "M",  "Mn", "Mc", "Me", "N",  "Nd",
+        "Nl", "No", "P",  "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "S",  "Sm",
+        "Sc", "Sk", "So", "Z",  "Zs", "Zl", "Zp", "C",  "Cc", "Cf", "Cn", "Co"};
     size_t close = regex_.find('}', at_);
     if (at_ + 2 == regex_.size() || regex_[at_ + 2] != '{' || close == std::string_view::npos)
       return unsupported(regex_.substr(at_, 2));
@@ -144,7 +144,8 @@ Status Translator::readEscape() {
 Status Translator::readGroup() {
   bool ignoresCase = !groups_.empty() && groups_.back();
   // The groups that mean the same in both.
-  static constexpr std::string_view openings[] = {"(?:", "(?i:", "(?=", "(?!", "(?<=", "(?<!", "(?>"};
+  static constexpr std::string_view openings[] = {"(?:",  "(?i:", "(?=", "(?!",
+                                                  "(?<=", "(?<!", "(?>"};
   for (std::string_view opening : openings) {
     if (!next(opening))
       continue;

@@ -19,7 +19,7 @@ enum TokenType : int32_t { normal = 1, unknown = 2, control = 3, userDefined = 4
 /// tokenizer.json files that it approximates.
 struct PreTokenizerKind {
   std::string_view name;
-  bool digits;                          ///< individual digits first
+  bool digits; ///< individual digits first
   std::initializer_list<const char *> regexes;
   bool ignoreMerges, addBos;
 };
@@ -34,7 +34,11 @@ constexpr char tekkenRegex[] =
 
 const PreTokenizerKind *findKind(std::string_view name) {
   static const PreTokenizerKind kinds[] = {
-      {"default", false, {defaultPunctuation, gpt2Regex, R"(\p{N}+)", "[0-9][0-9][0-9]"}, false, false},
+      {"default",
+       false,
+       {defaultPunctuation, gpt2Regex, R"(\p{N}+)", "[0-9][0-9][0-9]"},
+       false,
+       false},
       {"gpt-2", false, {gpt2Regex}, false, false},
       {"smollm", true, {gpt2Regex}, false, false},
       {"starcoder", true, {gpt2Regex}, false, false},
@@ -82,8 +86,9 @@ Status tokenizerFromGGUF(const GGUFVocabulary &source, artifact::Tokenizer &out)
                            ", expected 'gpt2' (byte-level BPE)");
   const PreTokenizerKind *kind = findKind(source.pre.empty() ? "default" : source.pre);
   if (!kind)
-    return Status::invalid("tokenizer.ggml.pre is " + quote(source.pre) +
-                           ", expected default, gpt-2, smollm, starcoder, refact, llama-bpe or tekken");
+    return Status::invalid(
+        "tokenizer.ggml.pre is " + quote(source.pre) +
+        ", expected default, gpt-2, smollm, starcoder, refact, llama-bpe or tekken");
   if (source.tokens.size() > Tokenizer::maxVocabularySize)
     return Status::invalid("tokenizer.ggml.tokens has " + std::to_string(source.tokens.size()) +
                            " entries, expected at most " +

@@ -89,10 +89,9 @@ public:
       : tokenizer_(tokenizer), config_(config), out_(out), vocabulary_(out) {}
 
   Status run() {
-    for (auto step : {&Importer::readModel, &Importer::readAddedTokens,
-                      &Importer::readNormalizer, &Importer::readPreTokenizer,
-                      &Importer::readSpecialTokens, &Importer::readPostProcessor,
-                      &Importer::readDecoder})
+    for (auto step : {&Importer::readModel, &Importer::readAddedTokens, &Importer::readNormalizer,
+                      &Importer::readPreTokenizer, &Importer::readSpecialTokens,
+                      &Importer::readPostProcessor, &Importer::readDecoder})
       if (Status status = (this->*step)(); !status)
         return status;
     return Tokenizer::create(out_).status();
@@ -317,17 +316,17 @@ Status Importer::readSpecialTokens() {
 
 Status Importer::readPostProcessor() {
   bool seen = false;
-  return forEachComponent(
-      get(tokenizer_, "post_processor"), "processors", [&](const json &component) {
-        std::string type = getString(component, "type");
-        if (type == "ByteLevel") // only changes offsets
-          return Status::ok();
-        if (type != "TemplateProcessing")
-          return unsupported("post_processor " + quote(type));
-        if (std::exchange(seen, true))
-          return unsupported("a second post_processor 'TemplateProcessing'");
-        return readTemplate(component);
-      });
+  return forEachComponent(get(tokenizer_, "post_processor"), "processors",
+                          [&](const json &component) {
+                            std::string type = getString(component, "type");
+                            if (type == "ByteLevel") // only changes offsets
+                              return Status::ok();
+                            if (type != "TemplateProcessing")
+                              return unsupported("post_processor " + quote(type));
+                            if (std::exchange(seen, true))
+                              return unsupported("a second post_processor 'TemplateProcessing'");
+                            return readTemplate(component);
+                          });
 }
 
 /// Reads `[BOS] $A [EOS]`.
@@ -345,8 +344,7 @@ Status Importer::readTemplate(const json &component) {
     }
     std::string name = getString(get(item, "SpecialToken"), "id");
     const json &ids = get(get(get(component, "special_tokens"), name.c_str()), "ids");
-    std::optional<uint64_t> id =
-        ids.is_array() && ids.size() == 1 ? asId(ids[0]) : std::nullopt;
+    std::optional<uint64_t> id = ids.is_array() && ids.size() == 1 ? asId(ids[0]) : std::nullopt;
     if (!id || *id >= static_cast<uint64_t>(out_.vocabulary_size()))
       return Status::invalid("post_processor template token " + quote(name) +
                              " has no id in the vocabulary");

@@ -136,11 +136,17 @@ Status tokenizerFromTiktoken(std::string_view text, const std::vector<std::strin
 
 std::vector<std::string> llama3SpecialTokens() {
   auto reserved = [](int i) { return "<|reserved_special_token_" + std::to_string(i) + "|>"; };
-  std::vector<std::string> tokens = {
-      "<|begin_of_text|>", "<|end_of_text|>",         reserved(0),
-      reserved(1),         "<|finetune_right_pad_id|>", reserved(2),
-      "<|start_header_id|>", "<|end_header_id|>",     "<|eom_id|>",
-      "<|eot_id|>",        "<|python_tag|>"};
+  std::vector<std::string> tokens = {"<|begin_of_text|>",
+                                     "<|end_of_text|>",
+                                     reserved(0),
+                                     reserved(1),
+                                     "<|finetune_right_pad_id|>",
+                                     reserved(2),
+                                     "<|start_header_id|>",
+                                     "<|end_header_id|>",
+                                     "<|eom_id|>",
+                                     "<|eot_id|>",
+                                     "<|python_tag|>"};
   for (int i = 3; tokens.size() < 256; ++i)
     tokens.push_back(reserved(i));
   return tokens;

@@ -76,8 +76,11 @@ Status Vocabulary::addToken(const std::string &spelling, uint64_t id) {
 Status Vocabulary::addMerge(const std::string &left, const std::string &right) {
   std::optional<uint32_t> l = find(left), r = find(right), merged = find(left + right);
   if (!l || !r || !merged)
-    return Status::invalid("merge of " + quote(left) + " and " + quote(right) + " needs the token " +
-                           quote(!l ? left : !r ? right : left + right) +
+    return Status::invalid("merge of " + quote(left) + " and " + quote(right) +
+                           " needs the token " +
+                           quote(!l   ? left
+                                 : !r ? right
+                                      : left + right) +
                            ", which is not in the vocabulary");
   // No text leads to a merge of characters that stand for no byte.
   if (!bytesOf(left) || !bytesOf(right))

@@ -74,8 +74,7 @@ uint32_t AddedTokens::child(uint32_t node, uint8_t byte) const {
   return it == children.end() || it->first != byte ? 0 : it->second;
 }
 
-void AddedTokens::split(std::string_view text, bool parseSpecial,
-                        std::vector<Segment> &out) const {
+void AddedTokens::split(std::string_view text, bool parseSpecial, std::vector<Segment> &out) const {
   size_t covered = 0; // up to here the text is in segments
   for (size_t at = 0; at < text.size();) {
     size_t stop = 0;

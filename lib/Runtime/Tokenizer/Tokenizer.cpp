@@ -34,12 +34,12 @@ struct Tokenizer::Impl {
 
   bool contains(int64_t id) const { return id >= 0 && id < static_cast<int64_t>(tokens.size()); }
 
-  std::vector<std::string> tokens; ///< id -> bytes
-  std::vector<uint8_t> isAdded;    ///< id -> boolean
-  std::vector<uint8_t> isSpecial;  ///< id -> boolean
+  std::vector<std::string> tokens;                        ///< id -> bytes
+  std::vector<uint8_t> isAdded;                           ///< id -> boolean
+  std::vector<uint8_t> isSpecial;                         ///< id -> boolean
   std::unordered_map<std::string_view, int32_t> ids;      ///< of ordinary tokens
   std::unordered_map<std::string_view, int32_t> addedIds; ///< of added tokens
-  AddedTokens verbatim;   ///< matched in the text as it is
+  AddedTokens verbatim;                                   ///< matched in the text as it is
   AddedTokens normalized; ///< matched in what is left, after normalisation
   PreTokenizer preTokenizer;
   BytePairEncoder encoder;
@@ -95,8 +95,7 @@ Status Tokenizer::Impl::readMerges(const artifact::Tokenizer &source) {
       return Status::invalid("merge " + std::to_string(i / 3) + " " + what);
     };
     if (!contains(left) || !contains(right) || !contains(merged))
-      return invalid("names a token outside of the vocabulary of " +
-                     std::to_string(tokens.size()));
+      return invalid("names a token outside of the vocabulary of " + std::to_string(tokens.size()));
     const std::string &l = tokens[left], &r = tokens[right], &m = tokens[merged];
     if (l.empty() || r.empty() || m.size() != l.size() + r.size() || !m.starts_with(l) ||
         !m.ends_with(r))

@@ -65,8 +65,9 @@ bool isWord(uint32_t codePoint);
 /// \p text can stay as it is.
 std::optional<std::string> withStandIns(std::string_view text);
 
-/// \p text (valid UTF-8) in Normalization Form C; none when it is unchanged by
-/// virtue of being ASCII.
+/// \p text (valid UTF-8) in Normalization Form C; none when it is ASCII, which is
+/// unchanged. The reference orders combining marks by Unicode 9: a sequence of
+/// several marks, one of them younger, may differ from it.
 std::optional<std::string> toNFC(std::string_view text);
 
 } // namespace qopt::unicode

@@ -99,7 +99,8 @@ TEST(TokenizerFromJson, NamesWhatIsUnsupported) {
     const char *message;
   } cases[] = {
       {"/model/type", R"("Unigram")", "tokenizer model 'Unigram' is not supported"},
-      {"/model/end_of_word_suffix", R"("</w>")", "model.end_of_word_suffix '</w>' is not supported"},
+      {"/model/end_of_word_suffix", R"("</w>")",
+       "model.end_of_word_suffix '</w>' is not supported"},
       {"/model/dropout", "0.5", "model.dropout 0.5 is not supported"},
       {"/model/byte_fallback", "true", "model.byte_fallback is not supported"},
       {"/model/unk_token", R"("nope")", "model.unk_token 'nope' is not in the vocabulary"},
@@ -114,7 +115,8 @@ TEST(TokenizerFromJson, NamesWhatIsUnsupported) {
       {"/added_tokens", "3", "added_tokens is not an array"},
       {"/added_tokens/0/id", "-1", "added token 'ab' has no id below 2097152"},
       {"/added_tokens/0/id", "5", "added token 'ab' has id 5, in the vocabulary it has 2"},
-      {"/added_tokens/0/content", R"("new")", "added token 'new' has id 269, which another token has too"},
+      {"/added_tokens/0/content", R"("new")",
+       "added token 'new' has id 269, which another token has too"},
       {"/normalizer", R"({"type": "Lowercase"})", "normalizer 'Lowercase' is not supported"},
       {"/normalizer", R"({"type": "Sequence"})", "Sequence has no list 'normalizers'"},
       {"/pre_tokenizer", "null", "pre_tokenizer without ByteLevel is not supported"},
@@ -132,7 +134,8 @@ TEST(TokenizerFromJson, NamesWhatIsUnsupported) {
       {"/post_processor/single", "[]", "template without a sequence"},
       {"/post_processor/single/1/Sequence/id", R"("B")", "another sequence than one A"},
       {"/post_processor/single/0/SpecialToken/id", R"("x")", "template token 'x' has no id"},
-      {"/post_processor/single/1", R"({"SpecialToken": {"id": "<s>"}})", "template token '<s>' that is"},
+      {"/post_processor/single/1", R"({"SpecialToken": {"id": "<s>"}})",
+       "template token '<s>' that is"},
       {"/decoder", R"({"type": "Fuse"})", "decoder 'Fuse' is not supported"},
       {"/decoder", "null", "a list of 0 decoders is not supported"},
   };
@@ -146,28 +149,40 @@ TEST(TokenizerFromJson, NamesWhatIsUnsupported) {
   }
   json fused = fixture("unknown_bytes");
   fused["model"]["fuse_unk"] = true;
-  EXPECT_EQ(importError(fused), "model.fuse_unk in a vocabulary without all bytes is not supported");
+  EXPECT_EQ(importError(fused),
+            "model.fuse_unk in a vocabulary without all bytes is not supported");
   json twice = good;
   twice["post_processor"] = {{"type", "Sequence"},
                              {"processors", {good["post_processor"], good["post_processor"]}}};
   EXPECT_EQ(importError(twice), "a second post_processor 'TemplateProcessing' is not supported");
-  EXPECT_EQ(importError(good, {{"eos_token", "<none>"}}), "eos_token '<none>' is not in the vocabulary");
+  EXPECT_EQ(importError(good, {{"eos_token", "<none>"}}),
+            "eos_token '<none>' is not in the vocabulary");
   EXPECT_NE(importError(good, {{"bos_token", "hello"}}).find("that is not the BOS"),
             std::string::npos);
 }
 
 TEST(TokenizerFromJson, RegexDialects) {
   std::pair<const char *, const char *> cases[] = {
-      {"^a", "unsupported '^' at offset 0"},   {"a$", "unsupported '$'"},
-      {R"(\h)", R"('\h')"},                    {R"(\w+)", R"('\w')"},
-      {R"(\v)", R"('\v')"},                    {R"(\p{Han})", R"('\p{Han}')"},
-      {R"(\pL)", R"('\p')"},                   {R"(\u12)", R"('\u')"},
-      {"a\\", "'\\'"},                         {"[a[b]]", "'['"},
-      {"[a&&b]", "'&&'"},                      {"[]a]", "'empty class'"},
-      {"(?i)a", "'(?i'"},                      {"(*FAIL)", "'(*F'"},
-      {"a{2}+", "'}+'"},                       {"a{,2}", "'{'"},
-      {"(?i:stop)", "'(?i:st)'"},              {"(?i:é)", "letters other than ASCII"},
-      {"(", "is invalid at offset"},           {"[a", "is invalid at offset"},
+      {"^a", "unsupported '^' at offset 0"},
+      {"a$", "unsupported '$'"},
+      {R"(\h)", R"('\h')"},
+      {R"(\w+)", R"('\w')"},
+      {R"(\v)", R"('\v')"},
+      {R"(\p{Han})", R"('\p{Han}')"},
+      {R"(\pL)", R"('\p')"},
+      {R"(\u12)", R"('\u')"},
+      {"a\\", "'\\'"},
+      {"[a[b]]", "'['"},
+      {"[a&&b]", "'&&'"},
+      {"[]a]", "'empty class'"},
+      {"(?i)a", "'(?i'"},
+      {"(*FAIL)", "'(*F'"},
+      {"a{2}+", "'}+'"},
+      {"a{,2}", "'{'"},
+      {"(?i:stop)", "'(?i:st)'"},
+      {"(?i:é)", "letters other than ASCII"},
+      {"(", "is invalid at offset"},
+      {"[a", "is invalid at offset"},
   };
   json tokenizer = fixture("split_string");
   for (auto [regex, message] : cases) {

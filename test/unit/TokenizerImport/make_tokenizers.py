@@ -10,7 +10,15 @@ text of ids with and without special tokens.
 
 import json
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 from tokenizers.models import BPE
 
 LLAMA3 = (
@@ -20,13 +28,42 @@ LLAMA3 = (
 MERGES = """h e|l l|he ll|hell o|Ġ w|o r|Ġw or|l d|Ġwor ld|Ġ Ġ|ĠĠ ĠĠ|1 2|12 3|a b|ab c|b c|a a|aa aa
 Ã ©|Ġ a|Ġa b|' s|' l|'l l|< s|Ġ <|\u010a \u010a|ð Ł|ðŁ ĺ|ðŁĺ Ģ|t e|te s|tes t|Ċ \u0120|e \u00cc|x y"""
 STRINGS = [
-    "", " ", "hello world", "  hello   world  ", "hello\n\n world\t\n", "123 1234 12a3", "abc ab bc abcabc aaaaaaa",
-    "it's IT'S we'll WE'LL he'\u017f", "café cafe\u0301 é e\u0301!", "😀😀 \U0001f600x", "½ ² Ⅷ ٣ \U00011de3 \U00016ff5",
-    "\u180e \u200b\u00a0x\u3000y\u0085z", "\U000323b0\U00010d50 \u1c89\u0897", "<s>hello</s>", "hello <s> world</s> <s>",
-    "x <mask> y", "x  \n<mask>  y", "<mask><mask>", " <right>  \t x<right>", "a word b", "sword word wordy word",
-    "\u00e9word word\u200c word\u24b6 (word)", "abcd abc ab", "e\u0301!? \u00e9! o\u0304!? \u014d! \u014d\u014d\u014d o\u0304\u014d", "<s", "<s><mask", "one<|two|>three", "a-b--c",
-    "xy" * 40, "a" * 100, " " * 70 + "x", "hello world" * 9, "\x00\x7f\ufffd\uffff\U0010ffff",
-    "\u1100\u1161\u11a8 \uac01", "\u0958 \u2126 \u212b", "a\u0315\u0300\u05ae\u0300b",
+    "",
+    " ",
+    "hello world",
+    "  hello   world  ",
+    "hello\n\n world\t\n",
+    "123 1234 12a3",
+    "abc ab bc abcabc aaaaaaa",
+    "it's IT'S we'll WE'LL he'\u017f",
+    "café cafe\u0301 é e\u0301!",
+    "😀😀 \U0001f600x",
+    "½ ² Ⅷ ٣ \U00011de3 \U00016ff5",
+    "\u180e \u200b\u00a0x\u3000y\u0085z",
+    "\U000323b0\U00010d50 \u1c89\u0897",
+    "<s>hello</s>",
+    "hello <s> world</s> <s>",
+    "x <mask> y",
+    "x  \n<mask>  y",
+    "<mask><mask>",
+    " <right>  \t x<right>",
+    "a word b",
+    "sword word wordy word",
+    "\u00e9word word\u200c word\u24b6 (word)",
+    "abcd abc ab",
+    "e\u0301!? \u00e9! o\u0304!? \u014d! \u014d\u014d\u014d o\u0304\u014d",
+    "<s",
+    "<s><mask",
+    "one<|two|>three",
+    "a-b--c",
+    "xy" * 40,
+    "a" * 100,
+    " " * 70 + "x",
+    "hello world" * 9,
+    "\x00\x7f\ufffd\uffff\U0010ffff",
+    "\u1100\u1161\u11a8 \uac01",
+    "\u0958 \u2126 \u212b",
+    "a\u0315\u0300\u05ae\u0300b",
 ]
 
 
@@ -52,15 +89,25 @@ def base(**options):
 
 
 def add_tokens(tokenizer):
-    tokenizer.add_tokens([
-        AddedToken("<s>", special=True), AddedToken("</s>", special=True),
-        AddedToken("<mask>", special=True, lstrip=True), AddedToken("<right>", rstrip=True, special=True),
-        AddedToken("word", single_word=True, normalized=False), AddedToken("ab"), AddedToken("abcd"),
-        AddedToken("o\u0304!", normalized=True), AddedToken("\u014d\u014d", normalized=False),
-        AddedToken("--", normalized=False), AddedToken("<|two|>", special=True, normalized=False),
-    ])
+    tokenizer.add_tokens(
+        [
+            AddedToken("<s>", special=True),
+            AddedToken("</s>", special=True),
+            AddedToken("<mask>", special=True, lstrip=True),
+            AddedToken("<right>", rstrip=True, special=True),
+            AddedToken("word", single_word=True, normalized=False),
+            AddedToken("ab"),
+            AddedToken("abcd"),
+            AddedToken("o\u0304!", normalized=True),
+            AddedToken("\u014d\u014d", normalized=False),
+            AddedToken("--", normalized=False),
+            AddedToken("<|two|>", special=True, normalized=False),
+        ]
+    )
     ids = [(t, tokenizer.token_to_id(t)) for t in ("<s>", "</s>")]
-    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=ids)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=ids
+    )
     return tokenizer
 
 
@@ -73,22 +120,40 @@ def tokenizers():
     yield "prefix_space_added", t
     t = add_tokens(base())
     t.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
     yield "digits", t
     t = base()
     t.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=False), pre_tokenizers.Split("-", "isolated"),
-         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+        [
+            pre_tokenizers.Digits(individual_digits=False),
+            pre_tokenizers.Split("-", "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     yield "split_string", t
     t = add_tokens(base(ignore_merges=True))
     t.normalizer = normalizers.Sequence([normalizers.NFC()])
     t.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(LLAMA3), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)])
-    t.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=True), t.post_processor])
+        [
+            pre_tokenizers.Split(Regex(LLAMA3), "isolated"),
+            pre_tokenizers.ByteLevel(False, use_regex=False),
+        ]
+    )
+    t.post_processor = processors.Sequence(
+        [processors.ByteLevel(trim_offsets=True), t.post_processor]
+    )
     yield "llama3_nfc", t
     t = base()
     t.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(r"(?=l)|\u006f{2,}|x*"), "isolated"), pre_tokenizers.ByteLevel(False)])
+        [
+            pre_tokenizers.Split(Regex(r"(?=l)|\u006f{2,}|x*"), "isolated"),
+            pre_tokenizers.ByteLevel(False),
+        ]
+    )
     yield "empty_matches", t
     yield "dropped_bytes", base(without="wĠÃ")
     yield "unknown_bytes", base(without="wĠÃ", unk_token="<unk>")
@@ -100,8 +165,15 @@ for name, tokenizer in tokenizers():
     strings = []
     for text in [*STRINGS, "whole whole"]:
         ids = tokenizer.encode(text).ids
-        strings.append({
-            "text": text, "ids": ids, "plain": plain.encode(text, add_special_tokens=False).ids,
-            "decoded": tokenizer.decode(ids, skip_special_tokens=False),
-            "visible": tokenizer.decode(ids, skip_special_tokens=True)})
-    print(json.dumps({"name": name, "tokenizer": json.loads(tokenizer.to_str()), "strings": strings}))
+        strings.append(
+            {
+                "text": text,
+                "ids": ids,
+                "plain": plain.encode(text, add_special_tokens=False).ids,
+                "decoded": tokenizer.decode(ids, skip_special_tokens=False),
+                "visible": tokenizer.decode(ids, skip_special_tokens=True),
+            }
+        )
+    print(
+        json.dumps({"name": name, "tokenizer": json.loads(tokenizer.to_str()), "strings": strings})
+    )
