@@ -108,6 +108,10 @@ void appendUpper(std::string &out, uint32_t c) {
 }
 
 bool appendTitle(std::string &out, uint32_t c) {
+  if (c == 0xdf) {
+    out += "Ss";
+    return true;
+  }
   std::string upper;
   appendUpper(upper, c);
   auto title = static_cast<uint32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(c)));

@@ -18,8 +18,8 @@
 
 namespace qopt::chat {
 
-/// Append the text in another case. Return false, leaving \p out unfinished,
-/// where a title case is more than one code point (of a ligature, sharp s).
+/// Append the text in another case. The title cases return false, leaving \p out
+/// unfinished, where that of a letter is several code points (ligatures).
 bool toUpper(std::string_view text, std::string &out);
 bool toLower(std::string_view text, std::string &out);
 /// str.title(), and str.capitalize() for the first letter alone.
