@@ -13,6 +13,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "qopt/Conversion/ONNXToQOpt/Passes.h"
 #include "qopt/Conversion/Passes.h"
 #include "qopt/Dialect/Kernel/IR/KernelDialect.h"
 #include "qopt/Dialect/ONNX/IR/ONNXGraphDialect.h"
@@ -31,6 +32,7 @@ void qopt::registerDialects(mlir::DialectRegistry &registry) {
 void qopt::registerPasses() {
   registerQOptPasses();
   registerQOptConversionPasses();
+  registerQOptONNXPasses();
   registerQOptCPUPasses();
   registerPipelines();
 }

@@ -101,11 +101,7 @@ bool Raiser::matchMasks(AttentionMatch &match) {
     }
     if (node.is("Add") && data) {
       match.additive.push_back(other);
-    } else if (node.is("Where") && node.getInput(1) == data && constantReal(node.getInput(2)) &&
-               *constantReal(node.getInput(2)) < -1e4) {
-      match.allowed.push_back(node.getInput(0));
-    } else if (node.is("Where") && data && node.getInput(1) == data &&
-               peel(node.getInput(2)).getDefiningOp<NodeOp>()) {
+    } else if (node.is("Where") && data && node.getInput(1) == data) {
       // The hidden score may be a converted constant.
       std::optional<double> hidden = constantReal(peel(node.getInput(2)));
       if (!hidden || *hidden > -1e4)
@@ -249,6 +245,13 @@ bool Raiser::findRotatedKey(AttentionMatch &match) {
 // Values
 //===----------------------------------------------------------------------===//
 
+Evaluator Raiser::exactEvaluator() const {
+  EvaluatorOptions options;
+  options.round = false;
+  options.weights = initializers;
+  return Evaluator(options);
+}
+
 void Raiser::bindSample(Evaluator &evaluator, const AttentionMatch &match, const Sample &sample) {
   auto [batch, seq, past] = sample.step;
   inputs.bind(evaluator, sample.step);
@@ -300,8 +303,6 @@ private:
   uint64_t state;
 };
 
-constexpr EvaluatorOptions exactly{/*round=*/false};
-
 } // namespace
 
 /// y = x rotated by position * f: of x = (1, .., 1, 0, .., 0) the halves of y are
@@ -318,12 +319,14 @@ bool Raiser::fitRotation(AttentionMatch &match) {
     sample.key.push_back(i % match.size < half ? 1.0 : 0.0);
   sample.pastKey.assign(sample.step.past * width, 0.0);
   sample.pastValue = sample.pastKey;
-  Evaluator evaluator(exactly);
+  Evaluator evaluator = exactEvaluator();
   bindSample(evaluator, match, sample);
   llvm::Expected<TensorPtr> rotated = evaluator.evaluate(match.rotatedKey);
   if (!rotated)
     return fail(match.last, llvm::toString(rotated.takeError()));
-  if ((*rotated)->shape != Shape{1, match.kvHeads, 2, match.size} || !(*rotated)->known())
+  if (!(*rotated)->known())
+    return fail(match.last, "the rotation of its keys depends on more than keys and positions");
+  if ((*rotated)->shape != Shape{1, match.kvHeads, 2, match.size})
     return fail(match.last,
                 "new keys have shape " + shapeText((*rotated)->shape) + ", expected " +
                     shapeText({1, match.kvHeads, 2, match.size}));
@@ -350,7 +353,7 @@ bool Raiser::fitScale(AttentionMatch &match) {
   sample.value = numbers.take(width);
   sample.pastKey = numbers.take(past * width);
   sample.pastValue = numbers.take(past * width);
-  Evaluator evaluator(exactly);
+  Evaluator evaluator = exactEvaluator();
   bindSample(evaluator, match, sample);
   llvm::Expected<TensorPtr> scores = evaluator.evaluate(match.softmax.getInput(0));
   if (!scores)
@@ -395,7 +398,7 @@ bool Raiser::verifyAttention(const AttentionMatch &match) {
     sample.value = numbers.take(batch * seq * width);
     sample.pastKey = numbers.take(batch * past * width);
     sample.pastValue = numbers.take(batch * past * width);
-    Evaluator evaluator(exactly);
+    Evaluator evaluator = exactEvaluator();
     bindSample(evaluator, match, sample);
     llvm::Expected<TensorPtr> found = evaluator.evaluate(match.sink);
     if (!found)

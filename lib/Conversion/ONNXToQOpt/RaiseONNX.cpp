@@ -44,11 +44,12 @@ RopeAttr qopt::ropeAttr(MLIRContext *context, int64_t headDim, const RopeConfig 
                        factor, low, high, original, table);
 }
 
-LogicalResult qopt::raiseONNX(ModuleOp module, RaisedONNX &raised) {
+LogicalResult qopt::raiseONNX(ModuleOp module, RaisedONNX &raised,
+                              const WeightStore *initializers) {
   auto main = module.lookupSymbol<func::FuncOp>("main");
   if (!main || main.isDeclaration())
     return module.emitError("has no function @main");
-  if (failed(onnx_graph::Raiser(main, raised).run()))
+  if (failed(onnx_graph::Raiser(main, initializers, raised).run()))
     return failure();
   module->removeAttr("onnx_graph.opset");
   return success();

@@ -15,8 +15,8 @@ using namespace qopt::onnx_graph;
 // equal to a size of the model in one step is not in the other.
 static constexpr StepShape probes[] = {{2, 3, 5}, {3, 7, 4}};
 
-Raiser::Raiser(func::FuncOp source, RaisedONNX &result)
-    : source(source), result(result), builder(source.getContext()) {}
+Raiser::Raiser(func::FuncOp source, const WeightStore *initializers, RaisedONNX &result)
+    : source(source), initializers(initializers), result(result), builder(source.getContext()) {}
 
 bool Raiser::fail(NodeOp node, const llvm::Twine &reason) {
   reasons[node] = reason.str();
@@ -97,7 +97,9 @@ void Raiser::findData() {
       continue;
     bool isEmbedding = node.is("Gather") && peel(node.getInputs()[1]) == inputs.ids &&
                        peel(node.getInputs()[0]).getDefiningOp<InitializerOp>();
-    if (isEmbedding || llvm::any_of(node.getInputs(), [&](Value x) { return isData(x); }))
+    // A CastLike takes only the type of its second operand.
+    auto operands = node.getInputs().take_front(node.is("CastLike") ? 1 : node.getInputs().size());
+    if (isEmbedding || llvm::any_of(operands, [&](Value x) { return isData(x); }))
       data.insert(node.getResults().begin(), node.getResults().end());
   }
 }

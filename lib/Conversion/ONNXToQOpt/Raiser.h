@@ -29,7 +29,7 @@ struct WeightView {
 /// width] whatever shape the graph's value has.
 class Raiser {
 public:
-  Raiser(mlir::func::FuncOp source, RaisedONNX &result);
+  Raiser(mlir::func::FuncOp source, const WeightStore *initializers, RaisedONNX &result);
   mlir::LogicalResult run();
 
 private:
@@ -88,6 +88,8 @@ private:
   bool fitScale(AttentionMatch &match);
   bool verifyAttention(const AttentionMatch &match);
   void buildAttention(const AttentionMatch &match);
+  /// Of double arithmetic, with the initializers' data.
+  Evaluator exactEvaluator() const;
   void bindSample(Evaluator &evaluator, const AttentionMatch &match, const Sample &sample);
 
   // NameWeights.cpp
@@ -95,6 +97,7 @@ private:
   mlir::LogicalResult rename(mlir::Value weight, const llvm::Twine &name);
 
   mlir::func::FuncOp source;
+  const WeightStore *initializers;
   RaisedONNX &result;
   GraphInputs inputs;
   mlir::OpBuilder builder;

@@ -251,7 +251,7 @@ llvm::Expected<ImportedModel> qopt::importONNX(StringRef file, MLIRContext &cont
       return failure();
     model.module = OwningOpRef<ModuleOp>(graph->module->clone());
     normalised = std::move(graph->module);
-    if (failed(raiseONNX(*model.module, raised)))
+    if (failed(raiseONNX(*model.module, raised, &graph->initializers)))
       return failure();
     PassManager order(&context);
     order.addPass(createCanonicalOrder());

@@ -9,6 +9,7 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "qopt/Dialect/QOpt/IR/QOptDialect.h"
+#include "qopt/Frontend/Weights.h"
 #include "qopt/Support/Rope.h"
 #include <string>
 #include <vector>
@@ -33,8 +34,10 @@ struct RaisedONNX {
 RopeAttr ropeAttr(mlir::MLIRContext *context, int64_t headDim, const RopeConfig &rope);
 
 /// Replaces `@main` of a normalised graph by a dense `@forward` (what
-/// qopt-raise-onnx does). Reports all that is not understood on its nodes.
-mlir::LogicalResult raiseONNX(mlir::ModuleOp module, RaisedONNX &raised);
+/// qopt-raise-onnx does). Reports all that is not understood on its nodes. Where
+/// cosines and sines are large tables their data is in `initializers`.
+mlir::LogicalResult raiseONNX(mlir::ModuleOp module, RaisedONNX &raised,
+                              const WeightStore *initializers = nullptr);
 
 } // namespace qopt
 
