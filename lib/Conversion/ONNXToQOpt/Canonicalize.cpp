@@ -133,22 +133,6 @@ struct DivideByConstant : NodePattern {
   }
 };
 
-/// Where(IsNaN(s), 0, s) = s for s a softmax: a row that sees nothing, of which
-/// no result is wanted, is all that the guard changes.
-struct DropSoftmaxGuard : NodePattern {
-  using NodePattern::NodePattern;
-  LogicalResult matchAndRewrite(NodeOp node, PatternRewriter &rewriter) const override {
-    if (!node.is("Where") || node.getInputs().size() != 3)
-      return rewriter.notifyMatchFailure(node, "not a selection");
-    NodeOp isNaN = definedBy(node.getInput(0), "IsNaN");
-    if (!isNaN || isNaN.getInput(0) != node.getInput(2) ||
-        !definedBy(node.getInput(2), "Softmax"))
-      return rewriter.notifyMatchFailure(node, "not the guard of a softmax");
-    rewriter.replaceOp(node, node.getInput(2));
-    return success();
-  }
-};
-
 /// Transpose(w) of a matrix of the file is another view of it.
 struct TransposeInitializer : NodePattern {
   using NodePattern::NodePattern;
@@ -303,5 +287,5 @@ struct FoldConstants : NodePattern {
 void qopt::onnx_graph::populateCanonicalizePatterns(RewritePatternSet &patterns) {
   patterns.add<TransposeInitializer>(patterns.getContext(), /*benefit=*/2);
   patterns.add<DropIdentity, DropProductWithOne, RewritePow, FormRsqrt, DivideByConstant,
-               DropSoftmaxGuard, UnpackLinear, FoldConstants>(patterns.getContext());
+               UnpackLinear, FoldConstants>(patterns.getContext());
 }

@@ -50,9 +50,12 @@ static bool fitLlama3(const std::vector<double> &frequencies, RopeConfig &config
       if (smooth < 0.01 || smooth > 0.99)
         continue;
       double context = (3.0 * smooth + 1.0) * 2.0 * std::numbers::pi / base(i);
-      config.originalContext = std::llround(context);
-      if (config.originalContext > 0 && matches(frequencies, config, tolerance))
-        return true;
+      // As a power of two, as it is written, where that will do.
+      for (double original : {std::exp2(std::round(std::log2(context))), context}) {
+        config.originalContext = std::llround(original);
+        if (config.originalContext > 0 && matches(frequencies, config, tolerance))
+          return true;
+      }
     }
     for (int64_t context : {8192, 4096, 2048, 16384, 32768, 1024, 512, 256, 131072}) {
       config.originalContext = context;

@@ -117,6 +117,17 @@ bool Raiser::matchMasks(AttentionMatch &match) {
   }
 }
 
+/// x of Where(IsNaN(x), c, x): a row that sees nothing, of which no result is
+/// wanted, is all that the guard changes.
+static Value unguarded(Value value) {
+  auto choice = value.getDefiningOp<NodeOp>();
+  if (!choice || !choice.is("Where"))
+    return value;
+  auto isNaN = choice.getInput(0).getDefiningOp<NodeOp>();
+  bool guards = isNaN && isNaN.is("IsNaN") && isNaN.getInput(0) == choice.getInput(2);
+  return guards ? choice.getInput(2) : value;
+}
+
 bool Raiser::matchAttention(AttentionMatch &match) {
   auto data = [&](Value value) { return isData(value); };
   auto source = [&](Value value) { return raised.contains(value); };
@@ -141,7 +152,7 @@ bool Raiser::matchAttention(AttentionMatch &match) {
   // softmax(scores) v: the product that the softmax, perhaps converted, goes to.
   for (Operation *op : match.nodes) {
     auto node = cast<NodeOp>(op);
-    if (node.is("MatMul") && peel(node.getInput(0)) == match.softmax.getResult(0))
+    if (node.is("MatMul") && peel(unguarded(peel(node.getInput(0)))) == match.softmax.getResult(0))
       match.mix = node;
   }
   if (!match.mix)
@@ -306,40 +317,67 @@ private:
 } // namespace
 
 /// y = x rotated by position * f: of x = (1, .., 1, 0, .., 0) the halves of y are
-/// the cosines and the sines.
-bool Raiser::fitRotation(AttentionMatch &match) {
+/// the cosines and the sines. Gives the angles [positions, size / 2] of the first
+/// head against those of the first position.
+llvm::Expected<std::vector<double>>
+Raiser::rotationAngles(const AttentionMatch &match, ArrayRef<int64_t> positions) {
   int64_t half = match.size / 2, width = match.kvHeads * match.size;
-  Sample sample{{1, 2, match.pastKey ? 1 : 0}, {0, 1}, {}, {}, {}, {}, {}, {}};
-  sample.mask.assign(sample.step.past + 2, 1);
-  if (!inputs.positions)
-    sample.positions = {sample.step.past, sample.step.past + 1};
-  sample.query.assign(2 * match.heads * match.size, 0.0);
-  sample.value.assign(2 * width, 0.0);
-  for (int64_t i = 0; i < 2 * width; ++i)
+  int64_t seq = positions.size(), past = match.pastKey ? 1 : 0;
+  Sample sample{{1, seq, past}, {positions.begin(), positions.end()}, {}, {}, {}, {}, {}, {}};
+  sample.mask.assign(past + seq, 1);
+  sample.query.assign(seq * match.heads * match.size, 0.0);
+  sample.value.assign(seq * width, 0.0);
+  for (int64_t i = 0; i < seq * width; ++i)
     sample.key.push_back(i % match.size < half ? 1.0 : 0.0);
-  sample.pastKey.assign(sample.step.past * width, 0.0);
+  sample.pastKey.assign(past * width, 0.0);
   sample.pastValue = sample.pastKey;
   Evaluator evaluator = exactEvaluator();
   bindSample(evaluator, match, sample);
   llvm::Expected<TensorPtr> rotated = evaluator.evaluate(match.rotatedKey);
   if (!rotated)
-    return fail(match.last, llvm::toString(rotated.takeError()));
+    return rotated.takeError();
   if (!(*rotated)->known())
-    return fail(match.last, "the rotation of its keys depends on more than keys and positions");
-  if ((*rotated)->shape != Shape{1, match.kvHeads, 2, match.size})
-    return fail(match.last,
-                "new keys have shape " + shapeText((*rotated)->shape) + ", expected " +
-                    shapeText({1, match.kvHeads, 2, match.size}));
-  // The step between two positions that follow each other is one token.
-  const double *first = (*rotated)->reals.data(), *second = first + match.size;
-  for (int64_t i = 0; i < half; ++i) {
-    double angle = std::atan2(second[i + half], second[i]) - std::atan2(first[i + half], first[i]);
-    if (angle <= -std::numbers::pi)
-      angle += 2.0 * std::numbers::pi;
-    match.frequencies.push_back(angle);
+    return llvm::createStringError(
+        "the rotation of its keys depends on more than keys and positions");
+  if ((*rotated)->shape != Shape{1, match.kvHeads, seq, match.size})
+    return llvm::createStringError("new keys have shape " + shapeText((*rotated)->shape) +
+                                   ", expected " +
+                                   shapeText({1, match.kvHeads, seq, match.size}));
+  std::vector<double> angles;
+  for (int64_t row = 0; row < seq; ++row)
+    for (int64_t i = 0; i < half; ++i) {
+      const double *y = (*rotated)->reals.data() + row * match.size + i;
+      angles.push_back(std::atan2(y[half], y[0]) - (row ? angles[i] : 0.0));
+    }
+  return angles;
+}
+
+/// The frequency is an angle over its position. The farther the position the finer,
+/// and each tells how many turns lie in the next.
+bool Raiser::fitRotation(AttentionMatch &match) {
+  SmallVector<int64_t> positions{0, 1, 4, 16, 64, 256, 1024, 4096};
+  if (!inputs.positions)
+    positions = {0, 1}; // they follow from the past, one after the other
+  llvm::Expected<std::vector<double>> angles = rotationAngles(match, positions);
+  while (!angles && positions.size() > 2) { // a table may end before
+    llvm::consumeError(angles.takeError());
+    positions.pop_back();
+    angles = rotationAngles(match, positions);
   }
-  bool narrow = !type.isF32();
-  match.rope = fitRope(match.frequencies, narrow ? 4e-3 : 2e-6);
+  if (!angles)
+    return fail(match.last, llvm::toString(angles.takeError()));
+  constexpr double turn = 2.0 * std::numbers::pi;
+  int64_t half = match.size / 2;
+  for (int64_t i = 0; i < half; ++i) {
+    double frequency = 0.0;
+    for (size_t row = 1; row < positions.size(); ++row) {
+      double angle = (*angles)[row * half + i];
+      angle += turn * std::round((frequency * positions[row] - angle) / turn);
+      frequency = angle / positions[row];
+    }
+    match.frequencies.push_back(frequency);
+  }
+  match.rope = fitRope(match.frequencies, type.isF32() ? 2e-6 : 4e-3);
   return true;
 }
 

@@ -84,6 +84,8 @@ private:
   bool matchAttention(AttentionMatch &match);
   bool matchMasks(AttentionMatch &match);
   bool findRotatedKey(AttentionMatch &match);
+  llvm::Expected<std::vector<double>> rotationAngles(const AttentionMatch &match,
+                                                     llvm::ArrayRef<int64_t> positions);
   bool fitRotation(AttentionMatch &match);
   bool fitScale(AttentionMatch &match);
   bool verifyAttention(const AttentionMatch &match);
