@@ -90,8 +90,7 @@ public:
   /// Parses \p source. A syntax error or a construct outside the subset (tag,
   /// filter, test, function, method) is an error that names it with its
   /// line:column.
-  static Result<ChatTemplate> parse(std::string_view source,
-                                    SpecialTokens tokens = {});
+  static Result<ChatTemplate> parse(std::string_view source, SpecialTokens tokens = {});
 
   /// Renders \p messages. Errors: the template called `raise_exception`, an
   /// operation is invalid for its values, a JSON option or a text is malformed,
@@ -107,8 +106,7 @@ public:
 
 private:
   struct Parsed;
-  explicit ChatTemplate(std::shared_ptr<const Parsed> parsed)
-      : parsed_(std::move(parsed)) {}
+  explicit ChatTemplate(std::shared_ptr<const Parsed> parsed) : parsed_(std::move(parsed)) {}
 
   std::shared_ptr<const Parsed> parsed_;
 };

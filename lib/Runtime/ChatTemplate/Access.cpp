@@ -12,8 +12,8 @@
 namespace qopt::chat {
 
 bool Evaluator::appendText(std::string &out, const Value &value) {
-  bool hasText = value.isString() || value.markup() || value.isNumber() || value.isNone() || value.isUndefined() ||
-                 value.isDict() ||
+  bool hasText = value.isString() || value.markup() || value.isNumber() || value.isNone() ||
+                 value.isUndefined() || value.isDict() ||
                  (value.isList() && (value.list().kind == ListObject::Kind::list ||
                                      value.list().kind == ListObject::Kind::tuple));
   if (!hasText) {
@@ -44,8 +44,7 @@ bool Evaluator::iterate(const Value &value, std::vector<Value> &items) {
     size_t first = once ? list.taken : 0;
     if (!chargeElements(list.items.size() - first))
       return false;
-    items.insert(items.end(), list.items.begin() + static_cast<ptrdiff_t>(first),
-                 list.items.end());
+    items.insert(items.end(), list.items.begin() + static_cast<ptrdiff_t>(first), list.items.end());
     if (once)
       list.taken = list.items.size();
     return true;
@@ -97,14 +96,15 @@ bool Evaluator::insert(DictObject &dict, Value key, Value value) {
 /// Attributes of Python's types that the sandbox refuses or that aren't
 /// supported; anything else that is no method is looked up or undefined.
 static bool isRefusedAttribute(const Value &object, std::string_view name) {
-  static constexpr std::string_view dict[] = {"clear", "copy", "fromkeys", "pop", "popitem",
-                                              "setdefault", "update"};
-  static constexpr std::string_view list[] = {"append", "clear", "copy", "extend", "insert", "pop",
-                                              "remove", "reverse", "sort"};
+  static constexpr std::string_view dict[] = {"clear",   "copy",       "fromkeys", "pop",
+                                              "popitem", "setdefault", "update"};
+  static constexpr std::string_view list[] = {"append", "clear",  "copy",    "extend", "insert",
+                                              "pop",    "remove", "reverse", "sort"};
   static constexpr std::string_view text[] = {
-      "casefold", "center", "encode", "expandtabs", "format", "format_map", "isascii",
-      "isdecimal", "isidentifier", "isnumeric", "isprintable", "istitle", "ljust", "maketrans",
-      "partition", "rjust", "rpartition", "swapcase", "translate", "zfill", "index", "rindex"};
+      "casefold",  "center",    "encode",       "expandtabs", "format",      "format_map",
+      "isascii",   "isdecimal", "isidentifier", "isnumeric",  "isprintable", "istitle",
+      "ljust",     "maketrans", "partition",    "rjust",      "rpartition",  "swapcase",
+      "translate", "zfill",     "index",        "rindex"};
   auto has = [&](auto &names) {
     return std::find(std::begin(names), std::end(names), name) != std::end(names);
   };
@@ -154,9 +154,9 @@ Value Evaluator::item(const Value &object, const Value &key) {
   if (object.isDict() && isKey(key))
     if (const Value *value = lookUp(object.dict(), key))
       return *value;
-  bool isSequence = object.isString() || (object.isList() &&
-                                          object.list().kind != ListObject::Kind::generator &&
-                                          object.list().kind != ListObject::Kind::view);
+  bool isSequence =
+      object.isString() || (object.isList() && object.list().kind != ListObject::Kind::generator &&
+                            object.list().kind != ListObject::Kind::view);
   if (isSequence && key.isInteger()) {
     std::vector<size_t> offsets;
     if (object.isString()) {
@@ -164,8 +164,8 @@ Value Evaluator::item(const Value &object, const Value &key) {
         return {};
       offsets = codePointOffsets(object.string());
     }
-    int64_t size = static_cast<int64_t>(object.isString() ? offsets.size() - 1
-                                                          : object.list().items.size());
+    int64_t size =
+        static_cast<int64_t>(object.isString() ? offsets.size() - 1 : object.list().items.size());
     int64_t at = key.integer();
     if (at < 0)
       at += size;
@@ -193,10 +193,11 @@ Value followPath(Evaluator &evaluator, const Value &value, const Value &path) {
   std::string_view rest = path.string();
   while (!evaluator.failed()) {
     std::string_view part = rest.substr(0, rest.find('.'));
-    bool isIndex = !part.empty() && part.size() < 10 &&
-                   std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
-    found = evaluator.item(found, isIndex ? Value(int64_t(std::stol(std::string(part))))
-                                          : Value(part));
+    bool isIndex =
+        !part.empty() && part.size() < 10 &&
+        std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
+    found =
+        evaluator.item(found, isIndex ? Value(int64_t(std::stol(std::string(part)))) : Value(part));
     if (part.size() == rest.size())
       break;
     rest.remove_prefix(part.size() + 1);

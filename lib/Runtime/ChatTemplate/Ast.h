@@ -30,8 +30,21 @@ using Block = std::vector<Statement>;
 constexpr int maxNesting = 200;
 
 enum class Operator {
-  add, sub, mul, div, floorDiv, mod, pow,
-  equal, notEqual, less, lessEqual, greater, greaterEqual, in, notIn
+  add,
+  sub,
+  mul,
+  div,
+  floorDiv,
+  mod,
+  pow,
+  equal,
+  notEqual,
+  less,
+  lessEqual,
+  greater,
+  greaterEqual,
+  in,
+  notIn
 };
 
 struct Expr {
@@ -57,8 +70,8 @@ struct Expr {
     list,        ///< [operands]
     tuple,       ///< (operands)
     dict,        ///< {operands[0]: operands[1], ...}
-    text,        ///< operands[0] as text: the filter `safe`
-    escapedText  ///< operands[0] as text for HTML: the filter `escape`
+    text,        ///< operands[0] as Markup: the filter `safe`
+    escapedText  ///< the same, escaped for HTML: the filter `escape`
   };
   Kind kind = Kind::constant;
   Position at;
@@ -81,17 +94,17 @@ struct Branch;
 
 struct Statement {
   enum class Kind {
-    text,          ///< text
-    output,        ///< {{ value }}
-    branch,        ///< if branches, else otherwise
-    loop,          ///< for target in value if condition: body, else otherwise
-    assign,        ///< set target = value
-    assignBlock,   ///< set target | value: body
-    macro,         ///< macro name(parameters): body
-    callBlock,     ///< call(parameters) value: body
-    filterBlock,   ///< filter value: body
-    with,          ///< with targets = values: body
-    generation,    ///< generation: body
+    text,        ///< text
+    output,      ///< {{ value }}
+    branch,      ///< if branches, else otherwise
+    loop,        ///< for target in value if condition: body, else otherwise
+    assign,      ///< set target = value
+    assignBlock, ///< set target | value: body
+    macro,       ///< macro name(parameters): body
+    callBlock,   ///< call(parameters) value: body
+    filterBlock, ///< filter value: body
+    with,        ///< with targets = values: body
+    generation,  ///< generation: body
     breakLoop,
     continueLoop
   };

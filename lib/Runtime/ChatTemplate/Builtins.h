@@ -27,8 +27,8 @@ class Evaluator;
 
 /// The arguments of one call, bound to the parameters.
 struct Arguments {
-  std::vector<std::optional<Value>> slots; ///< one for each named parameter
-  std::vector<Value> rest;                 ///< further positional ones
+  std::vector<std::optional<Value>> slots;             ///< one for each named parameter
+  std::vector<Value> rest;                             ///< further positional ones
   std::vector<std::pair<std::string, Value>> keywords; ///< further named ones
 
   bool has(size_t i) const { return slots[i].has_value(); }
@@ -65,9 +65,9 @@ Arguments bindArguments(const Builtin &builtin, std::vector<Value> values,
 /// How a builtin that works on each item (`map`, `select`, ...) is spelled.
 /// Null for any other.
 struct HigherOrder {
-  bool isMap;           ///< map, else one of the selections
-  bool rejects;         ///< reject, rejectattr
-  bool takesAttribute;  ///< selectattr, rejectattr: an attribute comes first
+  bool isMap;          ///< map, else one of the selections
+  bool rejects;        ///< reject, rejectattr
+  bool takesAttribute; ///< selectattr, rejectattr: an attribute comes first
 };
 const HigherOrder *higherOrder(std::string_view filter);
 

@@ -28,8 +28,7 @@ Result<ChatTemplate> ChatTemplate::parse(std::string_view source, SpecialTokens 
   Result<Block> block = parseTemplate(source);
   if (!block)
     return block.status();
-  return ChatTemplate(
-      std::make_shared<const Parsed>(Parsed{std::move(*block), std::move(tokens)}));
+  return ChatTemplate(std::make_shared<const Parsed>(Parsed{std::move(*block), std::move(tokens)}));
 }
 
 /// Older names of a message's reasoning, which transformers gives the templates
@@ -89,9 +88,9 @@ static Result<Value> parseArray(const std::string &text, const char *what) {
   Result<Value> value = parseJson(text, what);
   if (!value || value->isNone())
     return value;
-  bool valid = value->isList() &&
-               std::all_of(value->list().items.begin(), value->list().items.end(),
-                           [](const Value &item) { return item.isDict(); });
+  bool valid =
+      value->isList() && std::all_of(value->list().items.begin(), value->list().items.end(),
+                                     [](const Value &item) { return item.isDict(); });
   if (!valid)
     return Status::invalid(std::string(what) + " are not an array of objects");
   return value;

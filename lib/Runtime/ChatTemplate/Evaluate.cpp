@@ -84,9 +84,9 @@ Value Evaluator::evaluate(const Expr &expr) {
     std::vector<Value> items;
     if (!evaluateAll(expr, 0, items))
       return {};
-    Value list = makeList(std::move(items), expr.kind == Expr::Kind::list
-                                                ? ListObject::Kind::list
-                                                : ListObject::Kind::tuple);
+    Value list =
+        makeList(std::move(items),
+                 expr.kind == Expr::Kind::list ? ListObject::Kind::list : ListObject::Kind::tuple);
     return list.depth() > maxValueDepth ? fail("lists nest too deeply") : list;
   }
   case Expr::Kind::dict:
@@ -131,8 +131,7 @@ Value Evaluator::evaluateCall(const Expr &expr, const Value *caller) {
   if (!builtin)
     return fail(callee.isUndefined() ? callee.undefinedHint()
                                      : std::string("can't call a ") + callee.typeName());
-  std::string error =
-      checkArguments(*builtin, values.size() - expr.keywords.size(), expr.keywords);
+  std::string error = checkArguments(*builtin, values.size() - expr.keywords.size(), expr.keywords);
   if (!error.empty())
     return fail("'" + std::string(builtin->name) + "' " + error);
   return callBuiltin(*builtin, callee.isMethod() ? callee.method().self : Value(),
@@ -263,8 +262,8 @@ Value Evaluator::applyHigherOrder(const Expr &expr, const Value &value) {
     Value subject = byAttribute ? followPath(*this, item, path) : item;
     if (order.isMap && byAttribute && absent && subject.isUndefined())
       subject = *absent;
-    Value result = expr.inner ? callBuiltin(*expr.inner, subject, arguments, expr.keywords)
-                              : subject;
+    Value result =
+        expr.inner ? callBuiltin(*expr.inner, subject, arguments, expr.keywords) : subject;
     if (failed() || !chargeElements(1))
       return {};
     if (order.isMap)

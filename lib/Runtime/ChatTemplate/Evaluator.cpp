@@ -267,8 +267,8 @@ void Evaluator::assign(const Expr &target, Value value) {
   if (target.kind == Expr::Kind::attribute) {
     NamespaceObject *object = evaluate(*target.operands[0]).nameSpace();
     if (!object)
-      return void(fail("can't assign to the attribute '" + target.name +
-                       "' of what is not a namespace"));
+      return void(
+          fail("can't assign to the attribute '" + target.name + "' of what is not a namespace"));
     if (charge(object->fields.size()))
       object->assign(target.name, std::move(value));
     return;
@@ -299,15 +299,15 @@ Value Evaluator::callMacro(const MacroObject &macro, std::vector<Value> values,
   if (failed())
     return {};
   if (positional > parameters.size())
-    return fail(name + "takes at most " + std::to_string(parameters.size()) +
-                " arguments, found " + std::to_string(positional));
+    return fail(name + "takes at most " + std::to_string(parameters.size()) + " arguments, found " +
+                std::to_string(positional));
   std::vector<std::optional<Value>> bound(parameters.size());
   for (size_t i = 0; i < values.size(); ++i) {
     size_t slot = i;
     if (i >= positional) {
       const std::string &keyword = keywords[i - positional];
-      slot = static_cast<size_t>(
-          std::find(parameters.begin(), parameters.end(), keyword) - parameters.begin());
+      slot = static_cast<size_t>(std::find(parameters.begin(), parameters.end(), keyword) -
+                                 parameters.begin());
       if (slot == parameters.size())
         return fail(name + "takes no argument '" + keyword + "'");
       if (bound[slot])
@@ -323,10 +323,10 @@ Value Evaluator::callMacro(const MacroObject &macro, std::vector<Value> values,
   std::shared_ptr<Scope> scope = std::exchange(scope_, makeScope(macro.scope));
   size_t firstDefault = parameters.size() - definition.defaults.size();
   for (size_t i = 0; i < parameters.size() && !failed(); ++i) {
-    Value value = bound[i]           ? *bound[i]
-                  : i < firstDefault ? Value::undefined("parameter '" + parameters[i] +
-                                                        "' was not provided")
-                                     : evaluate(*definition.defaults[i - firstDefault]);
+    Value value = bound[i] ? *bound[i]
+                  : i < firstDefault
+                      ? Value::undefined("parameter '" + parameters[i] + "' was not provided")
+                      : evaluate(*definition.defaults[i - firstDefault]);
     scope_->assign(parameters[i], std::move(value));
   }
   if (definition.usesCaller)

@@ -42,9 +42,9 @@ struct LoopObject {
   const Statement *statement = nullptr;
   std::shared_ptr<Scope> outer;
   std::vector<Value> source;
-  size_t read = 0;          ///< how much of `source` was filtered
-  std::vector<Value> items; ///< what passed the filter
-  size_t index = 0;         ///< the current one
+  size_t read = 0;              ///< how much of `source` was filtered
+  std::vector<Value> items;     ///< what passed the filter
+  size_t index = 0;             ///< the current one
   std::optional<Value> changed; ///< the last argument of loop.changed()
 };
 

@@ -7,7 +7,7 @@
 
 #include "BuiltinTables.h"
 #include "Evaluator.h"
-#include <clocale>
+#include "Text.h"
 #include <ctime>
 
 namespace qopt::chat {
@@ -63,8 +63,7 @@ static bool collectEntries(Evaluator &evaluator, const Arguments &arguments, Dic
       if (!evaluator.iterate(item, pair))
         return false;
       if (pair.size() != 2) {
-        evaluator.fail("a dict is made of pairs, found " + std::to_string(pair.size()) +
-                       " values");
+        evaluator.fail("a dict is made of pairs, found " + std::to_string(pair.size()) + " values");
         return false;
       }
       if (!evaluator.insert(dict, pair[0], pair[1]))
@@ -98,8 +97,7 @@ static Value namespaceFunction(Evaluator &evaluator, const Value &, const Argume
 }
 
 static Value raiseFunction(Evaluator &evaluator, const Value &, const Arguments &arguments) {
-  return evaluator.fail("the template refuses the conversation: " +
-                        evaluator.textOf(arguments[0]));
+  return evaluator.fail("the template refuses the conversation: " + evaluator.textOf(arguments[0]));
 }
 
 std::string checkTimeFormat(std::string_view format) {
@@ -140,8 +138,7 @@ static Value strftimeFunction(Evaluator &evaluator, const Value &, const Argumen
   zoneless += '.';
   std::tm now = evaluator.now();
   std::string text(64 * zoneless.size() + 64, '\0');
-  static const locale_t plain = newlocale(LC_ALL_MASK, "C", nullptr);
-  text.resize(strftime_l(text.data(), text.size(), zoneless.c_str(), &now, plain));
+  text.resize(strftime_l(text.data(), text.size(), zoneless.c_str(), &now, plainLocale()));
   if (text.empty())
     return evaluator.fail("'strftime_now' can't print the time");
   text.pop_back();
@@ -150,12 +147,11 @@ static Value strftimeFunction(Evaluator &evaluator, const Value &, const Argumen
 
 std::span<const Builtin> functions() {
   constexpr Builtin::Kind kind = Builtin::Kind::function;
-  static constexpr Builtin table[] = {
-      {"dict", "mapping **", 0, dictFunction, kind},
-      {"namespace", "mapping **", 0, namespaceFunction, kind},
-      {"raise_exception", "message", 1, raiseFunction, kind},
-      {"range", "start stop step", 1, rangeFunction, kind},
-      {"strftime_now", "format", 1, strftimeFunction, kind}};
+  static constexpr Builtin table[] = {{"dict", "mapping **", 0, dictFunction, kind},
+                                      {"namespace", "mapping **", 0, namespaceFunction, kind},
+                                      {"raise_exception", "message", 1, raiseFunction, kind},
+                                      {"range", "start stop step", 1, rangeFunction, kind},
+                                      {"strftime_now", "format", 1, strftimeFunction, kind}};
   return table;
 }
 

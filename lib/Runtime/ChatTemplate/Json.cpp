@@ -142,8 +142,7 @@ void Writer::writeString(std::string_view text) {
     size_t escape = c.value < 0x80 ? plain.find(static_cast<char>(c.value)) : plain.npos;
     if (escape != plain.npos) {
       (out_ += '\\') += names[escape];
-    } else if (c.value < 0x20 ||
-               (layout_.ensureAscii && c.value > 0x7e && c.value < 0x10000)) {
+    } else if (c.value < 0x20 || (layout_.ensureAscii && c.value > 0x7e && c.value < 0x10000)) {
       unit(c.value);
     } else if (layout_.ensureAscii && c.value >= 0x10000) {
       unit(0xd800 + ((c.value - 0x10000) >> 10));
@@ -184,9 +183,8 @@ bool Writer::writeDict(const Value &value, int level) {
       evaluator_.fail("sorting keys that are no str is not supported");
       return false;
     }
-    std::sort(entries.begin(), entries.end(), [](const Entry *a, const Entry *b) {
-      return a->first.string() < b->first.string();
-    });
+    std::sort(entries.begin(), entries.end(),
+              [](const Entry *a, const Entry *b) { return a->first.string() < b->first.string(); });
   }
   if (entries.empty()) {
     out_ += "{}";
@@ -216,8 +214,8 @@ bool Writer::writeDict(const Value &value, int level) {
 }
 
 bool Writer::write(const Value &value, int level) {
-  if (value.isList() && (value.list().kind == ListObject::Kind::list ||
-                         value.list().kind == ListObject::Kind::tuple))
+  if (value.isList() &&
+      (value.list().kind == ListObject::Kind::list || value.list().kind == ListObject::Kind::tuple))
     return writeList(value, level);
   if (value.isDict())
     return writeDict(value, level);

@@ -31,8 +31,7 @@ struct JsonLayout {
 };
 
 /// Appends json.dumps(value); false, with an error, for what JSON can't say.
-bool dumpJson(Evaluator &evaluator, const Value &value, const JsonLayout &layout,
-              std::string &out);
+bool dumpJson(Evaluator &evaluator, const Value &value, const JsonLayout &layout, std::string &out);
 
 } // namespace qopt::chat
 

@@ -6,9 +6,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "Lexer.h"
+#include "Literals.h"
 #include "Text.h"
-#include <charconv>
-#include <cstdlib>
 
 namespace qopt::chat {
 
@@ -24,14 +23,6 @@ constexpr size_t maxSourceBytes = size_t(16) << 20;
 bool isDigit(char c) { return c >= '0' && c <= '9'; }
 bool isNameStart(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool isNamePart(char c) { return isNameStart(c) || isDigit(c); }
-
-int digitValue(char c) {
-  if (isDigit(c))
-    return c - '0';
-  if (c >= 'a' && c <= 'f')
-    return c - 'a' + 10;
-  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : 99;
-}
 
 /// `\r\n` and `\r` become `\n`; one newline at the end is dropped.
 std::string normalizeNewlines(std::string_view source) {
@@ -103,8 +94,7 @@ private:
   void lexTag(Tag tag);
   bool lexTagEnd(Tag tag);
   void lexToken();
-  void lexNumber();
-  void lexString();
+  void lexLiteral();
   void lexOperator();
   void skipSpace() {
     while (offset_ < source_.size()) {
@@ -265,10 +255,8 @@ void Lexer::lexTag(Tag tag) {
 
 void Lexer::lexToken() {
   char c = source_[offset_];
-  if (isDigit(c))
-    return lexNumber();
-  if (c == '\'' || c == '"')
-    return lexString();
+  if (isDigit(c) || c == '\'' || c == '"')
+    return lexLiteral();
   if (!isNameStart(c))
     return lexOperator();
   size_t start = offset_;
@@ -277,127 +265,16 @@ void Lexer::lexToken() {
   add(TokenKind::name, start, std::string_view(source_).substr(start, offset_ - start));
 }
 
-void Lexer::lexNumber() {
+void Lexer::lexLiteral() {
   size_t start = offset_;
-  std::string digits;
-  int base = 10;
-  // Digits with single underscores between them.
-  auto take = [&](int most) {
-    while (offset_ < source_.size()) {
-      size_t skip = source_[offset_] == '_' && !digits.empty() ? 1 : 0;
-      if (offset_ + skip >= source_.size() || digitValue(source_[offset_ + skip]) >= most)
-        return;
-      digits += source_[offset_ + skip];
-      offset_ += skip + 1;
-    }
-  };
-  auto digitAt = [&](size_t i) { return i < source_.size() && isDigit(source_[i]); };
-  if (source_[start] == '0' && start + 1 < source_.size()) {
-    char kind = static_cast<char>(source_[start + 1] | 0x20);
-    int wanted = kind == 'x' ? 16 : kind == 'o' ? 8 : kind == 'b' ? 2 : 10;
-    if (wanted != 10 && start + 2 < source_.size() && digitValue(source_[start + 2]) < wanted) {
-      base = wanted;
-      offset_ += 2;
-    }
-  }
-  take(base);
-  bool real = false;
-  bool afterDot = start > 0 && source_[start - 1] == '.';
-  if (base == 10 && !afterDot) {
-    if (offset_ < source_.size() && source_[offset_] == '.' && digitAt(offset_ + 1)) {
-      real = true;
-      ++offset_;
-      digits += '.';
-      take(10);
-    }
-    if (offset_ < source_.size() && (source_[offset_] | 0x20) == 'e') {
-      size_t sign = offset_ + 1 < source_.size() &&
-                    (source_[offset_ + 1] == '+' || source_[offset_ + 1] == '-');
-      if (digitAt(offset_ + 1 + sign)) {
-        real = true;
-        digits.append(source_, offset_, 1 + sign);
-        offset_ += 1 + sign;
-        take(10);
-      }
-    }
-  }
-  if (real) {
-    // Infinity where the exponent is too large, as in Python.
-    add(TokenKind::real, start).real = std::strtod(digits.c_str(), nullptr);
-    return;
-  }
-  int64_t value = 0;
-  const char *end = digits.data() + digits.size();
-  if (std::from_chars(digits.data(), end, value, base).ec != std::errc())
-    return fail(start, "integer '" + digits + "' doesn't fit in 64 bits");
-  if (base == 10 && digits.size() > 1 && digits[0] == '0' && value != 0)
-    return fail(start, "integer '" + digits + "' has a leading zero");
-  add(TokenKind::integer, start).integer = value;
-}
-
-void Lexer::lexString() {
-  size_t start = offset_;
-  char quote = source_[offset_++];
-  std::string text;
-  while (true) {
-    if (offset_ >= source_.size())
-      return fail(start, "the string is not closed");
-    char c = source_[offset_++];
-    if (c == quote)
-      break;
-    if (c != '\\') {
-      text += c;
-      continue;
-    }
-    if (offset_ >= source_.size())
-      return fail(start, "the string is not closed");
-    size_t escape = offset_ - 1;
-    CodePoint next = decodeAt(source_, offset_);
-    offset_ += next.length;
-    static constexpr std::string_view plain = "\\'\"abfnrtv", meaning = "\\'\"\a\b\f\n\r\t\v";
-    size_t known = next.value < 0x80 ? plain.find(static_cast<char>(next.value)) : plain.npos;
-    int digits = next.value == 'x' ? 2 : next.value == 'u' ? 4 : next.value == 'U' ? 8 : 0;
-    uint32_t value = 0;
-    if (known != plain.npos) {
-      text += meaning[known];
-      continue;
-    }
-    if (next.value == '\n')
-      continue;
-    if (next.value == 'N')
-      return fail(escape, "the escape '\\N' is not supported");
-    if (next.value >= 0x80) {
-      // Python escapes such a character before it reads the escapes, which
-      // leaves the backslash and the digits of the code point.
-      char buffer[12];
-      const char *form = next.value < 0x100     ? "\\x%02x"
-                         : next.value < 0x10000 ? "\\u%04x"
-                                                : "\\U%08x";
-      std::snprintf(buffer, sizeof buffer, form, next.value);
-      text += buffer;
-      continue;
-    }
-    if (next.value >= '0' && next.value <= '7') {
-      --offset_;
-      for (int i = 0; i < 3 && offset_ < source_.size() && digitValue(source_[offset_]) < 8; ++i)
-        value = value * 8 + static_cast<uint32_t>(digitValue(source_[offset_++]));
-      appendUtf8(text, value);
-      continue;
-    }
-    if (!digits) {
-      (text += '\\') += static_cast<char>(next.value);
-      continue;
-    }
-    for (int i = 0; i < digits; ++i) {
-      if (offset_ >= source_.size() || digitValue(source_[offset_]) >= 16)
-        return fail(escape, "the escape needs " + std::to_string(digits) + " hexadecimal digits");
-      value = value * 16 + static_cast<uint32_t>(digitValue(source_[offset_++]));
-    }
-    if (value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
-      return fail(escape, "the escape is not a Unicode character");
-    appendUtf8(text, value);
-  }
-  add(TokenKind::string, start, text);
+  Token token;
+  LiteralError error;
+  bool scanned = isDigit(source_[start]) ? scanNumber(source_, offset_, token, error)
+                                         : scanString(source_, offset_, token, error);
+  if (!scanned)
+    return fail(error.offset, error.message);
+  token.at = positionOf(start);
+  tokens_.push_back(std::move(token));
 }
 
 void Lexer::lexOperator() {
@@ -421,8 +298,8 @@ void Lexer::lexOperator() {
     offset_ += op.size();
     return;
   }
-  fail(offset_, "unexpected character '" +
-                    source_.substr(offset_, decodeAt(source_, offset_).length) + "'");
+  fail(offset_,
+       "unexpected character '" + source_.substr(offset_, decodeAt(source_, offset_).length) + "'");
 }
 
 } // namespace

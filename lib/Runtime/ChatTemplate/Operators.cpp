@@ -13,16 +13,16 @@
 namespace qopt::chat {
 
 static const char *spelling(Operator op) {
-  static constexpr const char *names[] = {"+",  "-", "*",  "/", "//", "%",  "**",    "==",
-                                          "!=", "<", "<=", ">", ">=", "in", "not in"};
+  static constexpr const char *names[] = {
+      "+", "-", "*", "/", "//", "%", "**", "==", "!=", "<", "<=", ">", ">=", "in", "not in"};
   return names[static_cast<int>(op)];
 }
 
 static Value failOperands(Evaluator &evaluator, Operator op, const Value &a, const Value &b) {
   if (a.isUndefined() || b.isUndefined())
     return evaluator.fail(a.isUndefined() ? a.undefinedHint() : b.undefinedHint());
-  return evaluator.fail(std::string("unsupported operands of '") + spelling(op) + "': " +
-                        a.typeName() + " and " + b.typeName());
+  return evaluator.fail(std::string("unsupported operands of '") + spelling(op) +
+                        "': " + a.typeName() + " and " + b.typeName());
 }
 
 static Value integerPower(Evaluator &evaluator, int64_t base, int64_t exponent) {
@@ -271,8 +271,8 @@ Value slice(Evaluator &evaluator, const Value &value, const Value &start, const 
       return {};
     offsets = codePointOffsets(value.string());
   }
-  int64_t size = static_cast<int64_t>(value.isString() ? offsets.size() - 1
-                                                       : value.list().items.size());
+  int64_t size =
+      static_cast<int64_t>(value.isString() ? offsets.size() - 1 : value.list().items.size());
   int64_t stride = step.isNone() ? 1 : step.integer();
   if (stride == 0)
     return evaluator.fail("a slice needs a step other than zero");

@@ -174,7 +174,8 @@ bool Parser::resolveInner(Expr &node) {
   node.innerArguments = at + 1;
   if (positional < at) {
     if (!node.keywords.empty())
-      return fail(node.at, "filter '" + node.name + "' takes no argument '" + node.keywords[0] + "'");
+      return fail(node.at,
+                  "filter '" + node.name + "' takes no argument '" + node.keywords[0] + "'");
     return true; // selects what is true
   }
   const Expr &name = *node.operands[at];
@@ -182,11 +183,11 @@ bool Parser::resolveInner(Expr &node) {
   if (name.kind != Expr::Kind::constant || !name.value.isString())
     return fail(name.at, "filter '" + node.name + "' expects the name of a " + what +
                              " as a constant string");
-  node.inner = findBuiltin(order.isMap ? Builtin::Kind::filter : Builtin::Kind::test,
-                           name.value.string());
+  node.inner =
+      findBuiltin(order.isMap ? Builtin::Kind::filter : Builtin::Kind::test, name.value.string());
   if (!node.inner || (order.isMap && higherOrder(node.inner->name)))
-    return fail(name.at, std::string("unknown or unsupported ") + what + " '" +
-                             name.value.string() + "'");
+    return fail(name.at,
+                std::string("unknown or unsupported ") + what + " '" + name.value.string() + "'");
   std::string error = checkArguments(*node.inner, positional - at, node.keywords);
   return error.empty() ||
          fail(name.at, std::string(what) + " '" + name.value.string() + "' " + error);

@@ -152,10 +152,14 @@ bool Parser::parseStatement(Statement &statement) {
     return unexpected("a tag's name");
   using Parse = bool (Parser::*)(Statement &);
   static constexpr std::pair<std::string_view, Parse> tags[] = {
-      {"if", &Parser::parseIf},          {"for", &Parser::parseFor},
-      {"set", &Parser::parseSet},        {"macro", &Parser::parseMacro},
-      {"call", &Parser::parseCallBlock}, {"filter", &Parser::parseFilterBlock},
-      {"with", &Parser::parseWith},      {"break", &Parser::parseLoopControl},
+      {"if", &Parser::parseIf},
+      {"for", &Parser::parseFor},
+      {"set", &Parser::parseSet},
+      {"macro", &Parser::parseMacro},
+      {"call", &Parser::parseCallBlock},
+      {"filter", &Parser::parseFilterBlock},
+      {"with", &Parser::parseWith},
+      {"break", &Parser::parseLoopControl},
       {"continue", &Parser::parseLoopControl}};
   for (auto [name, parse] : tags) {
     if (!isName(name))
@@ -201,8 +205,7 @@ bool Parser::parseFor(Statement &statement) {
     return fail(peek().at, "recursive loops are not supported");
   size_t reads = loopReads_;
   ++loops_;
-  bool parsed =
-      expectEnd(TokenKind::tagEnd) && parseBlock(statement.body, {"else", "endfor"});
+  bool parsed = expectEnd(TokenKind::tagEnd) && parseBlock(statement.body, {"else", "endfor"});
   --loops_;
   statement.usesLoop = loopReads_ != reads;
   if (!parsed)
@@ -304,8 +307,8 @@ bool Parser::parseWith(Statement &statement) {
 bool Parser::parseLoopControl(Statement &statement) {
   if (!loops_)
     return fail(statement.at, "the tag '" + statement.text + "' is outside of a loop");
-  statement.kind = statement.text == "break" ? Statement::Kind::breakLoop
-                                             : Statement::Kind::continueLoop;
+  statement.kind =
+      statement.text == "break" ? Statement::Kind::breakLoop : Statement::Kind::continueLoop;
   return true;
 }
 

@@ -130,8 +130,8 @@ private:
   std::vector<Token> tokens_;
   size_t index_ = 0;
   int nesting_ = 0;
-  int loops_ = 0;      ///< enclosing `for`s of this function
-  int macros_ = 0;     ///< enclosing macros
+  int loops_ = 0;          ///< enclosing `for`s of this function
+  int macros_ = 0;         ///< enclosing macros
   size_t loopReads_ = 0;   ///< how often `loop` was read so far
   size_t callerReads_ = 0; ///< likewise `caller`
   /// `safe` and `escape` that nothing has accepted yet.

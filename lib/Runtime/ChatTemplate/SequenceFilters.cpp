@@ -91,8 +91,8 @@ static Value joinFilter(Evaluator &evaluator, const Value &self, const Arguments
       text += separator;
     }
     bool byAttribute = arguments.has(1) && !arguments[1].isNone();
-    evaluator.appendText(text, byAttribute ? followPath(evaluator, items[i], arguments[1])
-                                           : items[i]);
+    evaluator.appendText(text,
+                         byAttribute ? followPath(evaluator, items[i], arguments[1]) : items[i]);
   }
   return Value(std::move(text));
 }
@@ -263,26 +263,25 @@ static Value sumFilter(Evaluator &evaluator, const Value &self, const Arguments 
 static Value appliedByEvaluator(Evaluator &, const Value &self, const Arguments &) { return self; }
 
 std::span<const Builtin> sequenceFilters() {
-  static constexpr Builtin table[] = {
-      {"count", "", 0, lengthFilter},
-      {"dictsort", "case_sensitive by reverse", 0, dictsortFilter},
-      {"first", "", 0, firstFilter},
-      {"items", "", 0, itemsFilter},
-      {"join", "d attribute", 0, joinFilter},
-      {"last", "", 0, lastFilter},
-      {"length", "", 0, lengthFilter},
-      {"list", "", 0, listFilter},
-      {"map", "*", 0, appliedByEvaluator},
-      {"max", "case_sensitive attribute", 0, maxFilter},
-      {"min", "case_sensitive attribute", 0, minFilter},
-      {"reject", "*", 0, appliedByEvaluator},
-      {"rejectattr", "*", 0, appliedByEvaluator},
-      {"reverse", "", 0, reverseFilter},
-      {"select", "*", 0, appliedByEvaluator},
-      {"selectattr", "*", 0, appliedByEvaluator},
-      {"sort", "reverse case_sensitive attribute", 0, sortFilter},
-      {"sum", "attribute start", 0, sumFilter},
-      {"unique", "case_sensitive attribute", 0, uniqueFilter}};
+  static constexpr Builtin table[] = {{"count", "", 0, lengthFilter},
+                                      {"dictsort", "case_sensitive by reverse", 0, dictsortFilter},
+                                      {"first", "", 0, firstFilter},
+                                      {"items", "", 0, itemsFilter},
+                                      {"join", "d attribute", 0, joinFilter},
+                                      {"last", "", 0, lastFilter},
+                                      {"length", "", 0, lengthFilter},
+                                      {"list", "", 0, listFilter},
+                                      {"map", "*", 0, appliedByEvaluator},
+                                      {"max", "case_sensitive attribute", 0, maxFilter},
+                                      {"min", "case_sensitive attribute", 0, minFilter},
+                                      {"reject", "*", 0, appliedByEvaluator},
+                                      {"rejectattr", "*", 0, appliedByEvaluator},
+                                      {"reverse", "", 0, reverseFilter},
+                                      {"select", "*", 0, appliedByEvaluator},
+                                      {"selectattr", "*", 0, appliedByEvaluator},
+                                      {"sort", "reverse case_sensitive attribute", 0, sortFilter},
+                                      {"sum", "attribute start", 0, sumFilter},
+                                      {"unique", "case_sensitive attribute", 0, uniqueFilter}};
   return table;
 }
 

@@ -7,6 +7,7 @@
 
 #include "Text.h"
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <utf8proc.h>
 
@@ -20,9 +21,9 @@ CodePoint decodeAt(std::string_view text, size_t offset) {
   if (lead < 0x80)
     return {lead, 1};
   utf8proc_int32_t value = 0;
-  utf8proc_ssize_t length = utf8proc_iterate(
-      reinterpret_cast<const utf8proc_uint8_t *>(text.data()) + offset,
-      static_cast<utf8proc_ssize_t>(text.size() - offset), &value);
+  utf8proc_ssize_t length =
+      utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t *>(text.data()) + offset,
+                       static_cast<utf8proc_ssize_t>(text.size() - offset), &value);
   if (length <= 0)
     return {lead, 1};
   return {static_cast<uint32_t>(value), static_cast<size_t>(length)};
@@ -30,10 +31,8 @@ CodePoint decodeAt(std::string_view text, size_t offset) {
 
 void appendUtf8(std::string &out, uint32_t codePoint) {
   utf8proc_uint8_t bytes[4];
-  utf8proc_ssize_t length =
-      utf8proc_encode_char(static_cast<utf8proc_int32_t>(codePoint), bytes);
-  out.append(reinterpret_cast<const char *>(bytes),
-             static_cast<size_t>(length));
+  utf8proc_ssize_t length = utf8proc_encode_char(static_cast<utf8proc_int32_t>(codePoint), bytes);
+  out.append(reinterpret_cast<const char *>(bytes), static_cast<size_t>(length));
 }
 
 bool isValidUtf8(std::string_view text) {
@@ -63,10 +62,9 @@ std::vector<size_t> codePointOffsets(std::string_view text) {
 }
 
 bool isSpace(uint32_t c) {
-  return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 ||
-         c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
-         c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f ||
-         c == 0x3000;
+  return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 ||
+         c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
+         c == 0x205f || c == 0x3000;
 }
 
 bool isPrintable(uint32_t c) {
@@ -90,8 +88,7 @@ bool isPrintable(uint32_t c) {
 /// The first byte of the last code point of text[0, end).
 static size_t previousCodePoint(std::string_view text, size_t end) {
   size_t i = end - 1;
-  while (i > 0 && end - i < 4 &&
-         (static_cast<unsigned char>(text[i]) & 0xc0) == 0x80)
+  while (i > 0 && end - i < 4 && (static_cast<unsigned char>(text[i]) & 0xc0) == 0x80)
     --i;
   return decodeAt(text, i).length == end - i ? i : end - 1;
 }
@@ -140,12 +137,8 @@ static auto memberOf(const std::vector<uint32_t> &set) {
   };
 }
 
-std::string_view stripLeft(std::string_view text) {
-  return stripLeftIf(text, isSpace);
-}
-std::string_view stripRight(std::string_view text) {
-  return stripRightIf(text, isSpace);
-}
+std::string_view stripLeft(std::string_view text) { return stripLeftIf(text, isSpace); }
+std::string_view stripRight(std::string_view text) { return stripRightIf(text, isSpace); }
 std::string_view stripLeft(std::string_view text, std::string_view chars) {
   std::vector<uint32_t> set = decodeAll(chars);
   return stripLeftIf(text, memberOf(set));
@@ -161,11 +154,19 @@ size_t findText(std::string_view text, std::string_view needle, size_t from) {
   if (needle.empty())
     return from;
   // memmem is linear; std::string_view::find is quadratic on hostile text.
-  const void *hit = memmem(text.data() + from, text.size() - from,
-                           needle.data(), needle.size());
+  const void *hit = memmem(text.data() + from, text.size() - from, needle.data(), needle.size());
   if (!hit)
     return std::string_view::npos;
   return static_cast<size_t>(static_cast<const char *>(hit) - text.data());
+}
+
+locale_t plainLocale() {
+  static const locale_t plain = newlocale(LC_ALL_MASK, "C", nullptr);
+  return plain;
+}
+
+double parseDecimal(const std::string &digits) {
+  return strtod_l(digits.c_str(), nullptr, plainLocale());
 }
 
 size_t findLastText(std::string_view text, std::string_view needle) {

@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <locale.h>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,16 +45,18 @@ bool isPrintable(uint32_t codePoint);
 
 std::string_view stripLeft(std::string_view text);
 std::string_view stripRight(std::string_view text);
-inline std::string_view strip(std::string_view text) {
-  return stripLeft(stripRight(text));
-}
+inline std::string_view strip(std::string_view text) { return stripLeft(stripRight(text)); }
 /// The same for the code points of \p chars in place of white space.
 std::string_view stripLeft(std::string_view text, std::string_view chars);
 std::string_view stripRight(std::string_view text, std::string_view chars);
 
 /// str.find() in bytes from \p from, linear in the text; npos if absent.
-size_t findText(std::string_view text, std::string_view needle,
-                size_t from = 0);
+size_t findText(std::string_view text, std::string_view needle, size_t from = 0);
+
+/// The nearest double to a decimal number, in any locale; infinity beyond range.
+double parseDecimal(const std::string &digits);
+/// The C locale, whatever the program has set.
+locale_t plainLocale();
 
 /// str.rfind() in bytes.
 size_t findLastText(std::string_view text, std::string_view needle);

@@ -43,8 +43,9 @@ static bool titleWords(std::string_view text, std::string &out) {
   for (size_t i = 0; i < text.size();) {
     auto isBreak = [&](size_t at) {
       CodePoint c = decodeAt(text, at);
-      return isSpace(c.value) || (c.value < 0x80 && std::string_view("-({[<").find(static_cast<char>(
-                                                        c.value)) != std::string_view::npos);
+      return isSpace(c.value) ||
+             (c.value < 0x80 &&
+              std::string_view("-({[<").find(static_cast<char>(c.value)) != std::string_view::npos);
     };
     size_t start = i;
     while (i < text.size() && isBreak(i))
@@ -139,8 +140,8 @@ static Value tojsonFilter(Evaluator &evaluator, const Value &self, const Argumen
     else if (!arguments[1].isInteger())
       return evaluator.fail("'tojson' needs an integer or a str as indent");
     else if (evaluator.charge(static_cast<uint64_t>(std::max<int64_t>(arguments[1].integer(), 0))))
-      layout.indent = std::string(
-          static_cast<size_t>(std::max<int64_t>(arguments[1].integer(), 0)), ' ');
+      layout.indent =
+          std::string(static_cast<size_t>(std::max<int64_t>(arguments[1].integer(), 0)), ' ');
     layout.itemSeparator = ",";
   }
   if (arguments.has(2) && !arguments[2].isNone()) {
@@ -162,7 +163,9 @@ static std::optional<double> parseReal(std::string_view text) {
   text = strip(text);
   std::string digits;
   for (size_t i = 0; i < text.size(); ++i) {
-    auto isDigitAt = [&](size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '9'; };
+    auto isDigitAt = [&](size_t at) {
+      return at < text.size() && text[at] >= '0' && text[at] <= '9';
+    };
     if (text[i] != '_')
       digits += text[i];
     else if (i == 0 || !isDigitAt(i - 1) || !isDigitAt(i + 1))
@@ -178,8 +181,8 @@ static std::optional<double> parseReal(std::string_view text) {
   auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
   if (end != rest.data() + rest.size() || error == std::errc::invalid_argument)
     return std::nullopt;
-  if (error == std::errc::result_out_of_range) // infinity or zero, as strtod says
-    value = std::strtod(std::string(rest).c_str(), nullptr);
+  if (error == std::errc::result_out_of_range) // infinity or zero
+    value = parseDecimal(std::string(rest));
   return negative ? -value : value;
 }
 
@@ -190,9 +193,9 @@ static std::optional<int64_t> parseInteger(std::string_view text, int base) {
   bool negative = text.starts_with('-');
   if (negative || text.starts_with('+'))
     text.remove_prefix(1);
-  bool marked = base == 16 ? text.starts_with("0x") || text.starts_with("0X")
+  bool marked = base == 16  ? text.starts_with("0x") || text.starts_with("0X")
                 : base == 8 ? text.starts_with("0o") || text.starts_with("0O")
-                : base == 2 && (text.starts_with("0b") || text.starts_with("0B"));
+                            : base == 2 && (text.starts_with("0b") || text.starts_with("0B"));
   if (marked)
     text.remove_prefix(2);
   for (size_t i = 0; i < text.size(); ++i) {
@@ -261,9 +264,9 @@ static Value absFilter(Evaluator &evaluator, const Value &self, const Arguments 
   if (self.isFloat())
     return Value(std::fabs(self.number()));
   if (!self.isInteger() || self.integer() == INT64_MIN)
-    return evaluator.fail(self.isUndefined() ? self.undefinedHint()
-                                             : std::string("'abs' needs a number, found ") +
-                                                   self.typeName());
+    return evaluator.fail(self.isUndefined()
+                              ? self.undefinedHint()
+                              : std::string("'abs' needs a number, found ") + self.typeName());
   return Value(std::abs(self.integer()));
 }
 
@@ -282,10 +285,12 @@ static Value roundFilter(Evaluator &evaluator, const Value &self, const Argument
       return Value(self.integer());
     if (!std::isfinite(self.number()))
       return self;
-    // The C library rounds the exact value half to even, as Python's does.
+    // The exact value, rounded half to even as Python's is.
     char buffer[720];
-    std::snprintf(buffer, sizeof buffer, "%.*f", static_cast<int>(precision), self.number());
-    return Value(std::strtod(buffer, nullptr));
+    auto end = std::to_chars(buffer, buffer + sizeof buffer, self.number(),
+                             std::chars_format::fixed, static_cast<int>(precision))
+                   .ptr;
+    return Value(parseDecimal(std::string(buffer, end)));
   }
   if (method != "ceil" && method != "floor")
     return evaluator.fail("'round' knows the methods common, ceil and floor, found '" + method +
@@ -296,8 +301,8 @@ static Value roundFilter(Evaluator &evaluator, const Value &self, const Argument
 }
 
 static Value defaultFilter(Evaluator &, const Value &self, const Arguments &arguments) {
-  bool replaces = self.isUndefined() ||
-                  (arguments.has(1) && arguments[1].truthy() && !self.truthy());
+  bool replaces =
+      self.isUndefined() || (arguments.has(1) && arguments[1].truthy() && !self.truthy());
   if (!replaces)
     return self;
   return arguments.has(0) ? arguments[0] : Value("");

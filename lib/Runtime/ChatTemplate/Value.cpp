@@ -148,13 +148,10 @@ Value makeList(std::vector<Value> items, ListObject::Kind kind) {
     depth = std::max(depth, item.depth() + 1);
     weight = std::min(weight + item.weight(), maxWeight);
   }
-  return std::make_shared<const ListObject>(
-      ListObject{std::move(items), kind, depth, weight});
+  return std::make_shared<const ListObject>(ListObject{std::move(items), kind, depth, weight});
 }
 
-Value makeDict(DictObject dict) {
-  return std::make_shared<const DictObject>(std::move(dict));
-}
+Value makeDict(DictObject dict) { return std::make_shared<const DictObject>(std::move(dict)); }
 
 static bool equalNumbers(const Value &a, const Value &b) {
   if (a.isInteger() && b.isInteger())
@@ -182,8 +179,7 @@ bool equal(const Value &a, const Value &b) {
     if (x.kind != y.kind || x.kind == ListObject::Kind::generator ||
         x.kind == ListObject::Kind::view)
       return &x == &y;
-    return std::equal(x.items.begin(), x.items.end(), y.items.begin(),
-                      y.items.end(), equal);
+    return std::equal(x.items.begin(), x.items.end(), y.items.begin(), y.items.end(), equal);
   }
   if (a.isDict() && b.isDict()) {
     const DictObject &x = a.dict(), &y = b.dict();
@@ -211,9 +207,8 @@ std::string floatRepr(double value) {
   if (std::isinf(value))
     return value < 0 ? "-inf" : "inf";
   char buffer[40];
-  auto end = std::to_chars(buffer, buffer + sizeof buffer, value,
-                           std::chars_format::scientific)
-                 .ptr;
+  auto end =
+      std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
   std::string_view text(buffer, static_cast<size_t>(end - buffer));
   size_t mark = text.find('e');
   int exponent = 0;
@@ -224,9 +219,7 @@ std::string floatRepr(double value) {
   // Python prints positional digits for exponents in [-4, 16).
   if (exponent < -4 || exponent >= 16)
     return std::string(text);
-  end = std::to_chars(buffer, buffer + sizeof buffer, value,
-                      std::chars_format::fixed)
-            .ptr;
+  end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::fixed).ptr;
   std::string fixed(buffer, end);
   if (fixed.find('.') == std::string::npos)
     fixed += ".0";

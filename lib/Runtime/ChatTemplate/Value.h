@@ -63,8 +63,7 @@ public:
   Value(bool value) : data_(value) {}
   Value(int64_t value) : data_(value) {}
   Value(double value) : data_(value) {}
-  Value(std::string text)
-      : data_(std::make_shared<const std::string>(std::move(text))) {}
+  Value(std::string text) : data_(std::make_shared<const std::string>(std::move(text))) {}
   Value(std::string_view text) : Value(std::string(text)) {}
   Value(const char *text) : Value(std::string(text)) {}
   Value(String text) : data_(std::move(text)) {}
@@ -104,15 +103,11 @@ public:
     const bool *flag = std::get_if<bool>(&data_);
     return flag ? int64_t(*flag) : *std::get_if<int64_t>(&data_);
   }
-  double number() const {
-    return isFloat() ? *std::get_if<double>(&data_) : double(integer());
-  }
+  double number() const { return isFloat() ? *std::get_if<double>(&data_) : double(integer()); }
   NamespaceObject *nameSpace() const { return pointer<NamespaceObject *>(); }
   const MacroObject *macro() const { return pointer<const MacroObject *>(); }
   LoopObject *loop() const { return pointer<LoopObject *>(); }
-  const Builtin *function() const {
-    return pointer<const Builtin *>();
-  }
+  const Builtin *function() const { return pointer<const Builtin *>(); }
   bool isMethod() const { return is<Method>(); }
 
   /// Python's bool(value).
@@ -128,16 +123,14 @@ public:
   std::string undefinedHint() const;
 
 private:
-  template <typename T> bool is() const {
-    return std::holds_alternative<T>(data_);
-  }
+  template <typename T> bool is() const { return std::holds_alternative<T>(data_); }
   template <typename T> T pointer() const {
     const T *held = std::get_if<T>(&data_);
     return held ? *held : nullptr;
   }
 
-  std::variant<Undefined, None, bool, int64_t, double, String, Markup, List, Dict, Method, NamespaceObject *, const MacroObject *, LoopObject *,
-               const Builtin *>
+  std::variant<Undefined, None, bool, int64_t, double, String, Markup, List, Dict, Method,
+               NamespaceObject *, const MacroObject *, LoopObject *, const Builtin *>
       data_;
 };
 
@@ -159,9 +152,7 @@ struct ListObject {
 /// A dict in insertion order.
 class DictObject {
 public:
-  const std::vector<std::pair<Value, Value>> &entries() const {
-    return entries_;
-  }
+  const std::vector<std::pair<Value, Value>> &entries() const { return entries_; }
   const Value *find(const Value &key) const;
   const Value *find(std::string_view key) const;
   /// Replaces the value of an equal key, else appends.
@@ -189,8 +180,7 @@ struct MethodObject {
   const Builtin *info;
 };
 
-Value makeList(std::vector<Value> items,
-               ListObject::Kind kind = ListObject::Kind::list);
+Value makeList(std::vector<Value> items, ListObject::Kind kind = ListObject::Kind::list);
 Value makeDict(DictObject dict);
 
 /// Python's ==; never fails.

@@ -92,9 +92,9 @@ TEST(ChatTemplate, Options) {
             "error: the tools is not usable JSON: syntax error at byte 2");
   EXPECT_EQ(rendered("", {}, {.documents = "{}"}),
             "error: the documents are not an array of objects");
-  EXPECT_EQ(rendered("{{ a }}{{ b }}", {},
-                     {.variables = {{"a", "x"}}, .variablesJson = R"({"b": [1]})"}),
-            "x[1]");
+  EXPECT_EQ(
+      rendered("{{ a }}{{ b }}", {}, {.variables = {{"a", "x"}}, .variablesJson = R"({"b": [1]})"}),
+      "x[1]");
   EXPECT_EQ(rendered("", {}, {.variables = {{"messages", ""}}}),
             "error: variable 'messages' has an option of its own");
   EXPECT_EQ(rendered("", {}, {.variables = {{"a", "\xff"}}}),

@@ -104,7 +104,8 @@ TEST(ChatTemplateLimits, Work) {
       "{% set s = 'x' * 100000 %}" + std::string(loop) + "{{ s[1:2] }}{% endfor %}",
       "{% set s = 'x' * 100000 %}" + std::string(loop) + "{{ 'y' in s }}{% endfor %}",
       "{% set l = range(10000) | list %}" + std::string(loop) + "{{ 'y' in l }}{% endfor %}",
-      "{% set l = range(10000) | list %}" + std::string(loop) + "{% set x = l | sort %}{% endfor %}",
+      "{% set l = range(10000) | list %}" + std::string(loop) +
+          "{% set x = l | sort %}{% endfor %}",
       std::string(loop) + "{% set n = namespace() %}{% macro m() %}{% endmacro %}{% endfor %}",
   };
   for (const std::string &source : sources) {
@@ -134,7 +135,7 @@ TEST(ChatTemplateLimits, MutatedTemplates) {
   std::mt19937 random(7);
   auto below = [&](size_t n) { return random() % n; };
   std::vector<std::string> sources = storedSources();
-  constexpr std::string_view bits[] = {"{{", "}}", "{%", "%}", "(", ")", "[", "]",  "|",  "'",
+  constexpr std::string_view bits[] = {"{{", "}}", "{%", "%}", "(", ")", "[",    "]",    "|",  "'",
                                        "\"", ".",  ",",  "-",  "=", "~", "not ", " is ", "{#", "9"};
   for (int i = 0; i < 4000; ++i) {
     std::string source = sources[below(sources.size())];

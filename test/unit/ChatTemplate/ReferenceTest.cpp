@@ -46,9 +46,10 @@ size_t compareWithReference(const std::string &path) {
   for (const Json &entry : reference["templates"]) {
     std::string name = entry["name"];
     const Json &tokens = entry["tokens"];
-    Result<ChatTemplate> chat = ChatTemplate::parse(
-        entry["source"].get<std::string>(), {token(tokens, "bos_token"), token(tokens, "eos_token"),
-                                             token(tokens, "pad_token"), token(tokens, "unk_token")});
+    Result<ChatTemplate> chat =
+        ChatTemplate::parse(entry["source"].get<std::string>(),
+                            {token(tokens, "bos_token"), token(tokens, "eos_token"),
+                             token(tokens, "pad_token"), token(tokens, "unk_token")});
     EXPECT_TRUE(chat) << name << ": " << chat.status().message();
     if (!chat)
       continue;
