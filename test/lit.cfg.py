@@ -14,7 +14,7 @@ import lit.formats
 config.name = "qopt"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".test"]
-config.excludes = ["Inputs", "fixtures", "unit"]
+config.excludes = ["Inputs", "fixtures"]  # unit/ is a suite of its own
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.qopt_binary_dir, "test")
 

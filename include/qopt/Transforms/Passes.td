@@ -35,8 +35,9 @@ def CanonicalOrder : Pass<"qopt-canonical-order", "::mlir::ModuleOp"> {
     %1 = qopt.linear %0, %w : ...
     ```
 
-    Equal weights become one operation first. On entry the module is in dense
-    form (no side effects); on exit it is the same graph.
+    Equal weights become one operation first, and what no result depends on goes.
+    On entry the module is in dense form (no side effects); on exit it is the same
+    graph.
   }];
 }
 
@@ -59,7 +60,9 @@ def PageKV : Pass<"qopt-page-kv", "::mlir::ModuleOp"> {
       : (tensor<?x128xf32>, ...) -> tensor<?x128xf32>
     ```
 
-    On exit `@forward` takes tokens, batch and cache, and returns the logits.
+    On entry `@forward` is dense: tokens, mask and positions, then the past of
+    each layer; mask, positions and past serve attention and rope alone. On exit
+    it takes tokens, batch and cache, and returns the logits.
   }];
   let options = [
     Option<"pageTokens", "page-tokens", "int64_t", "64", "tokens in a page">];
@@ -89,7 +92,9 @@ def AssignSchemes : Pass<"qopt-assign-schemes", "::mlir::ModuleOp"> {
     %y = qopt.linear %q, %w : (...) -> tensor<?x64xbf16>
     ```
 
-    A linear layer whose K no group size divides is an error at the layer.
+    A group size other than 128 that `w4a16` chose is told in the weight's
+    `qopt.note`. A linear layer whose K no group size divides is an error at the
+    layer.
   }];
   let options = [
     Option<"format", "format", "std::string", "\"bf16\"",
@@ -226,9 +231,11 @@ def PackWeights : Pass<"qopt-pack-weights", "::mlir::func::FuncOp"> {
     ```
     becomes
     ```mlir
-    %w = qopt.weight @w {kernel.layout = #kernel.layout<tiled, tile_n = 64, k_pack = 2>}
+    %w = qopt.weight @w {kernel.layout = #kernel.layout<tiled, tile_n = 32, k_pack = 2>}
       : tensor<64x64xbf16>
     ```
+
+    A matrix of an element type that no kernel of the target reads is an error.
   }];
   let dependentDialects = ["::qopt::kernel::KernelDialect"];
   let options = [Option<"target", "target", "std::string", "\"cpu:x86-64-v4\"",
@@ -242,9 +249,10 @@ def PackWeights : Pass<"qopt-pack-weights", "::mlir::func::FuncOp"> {
 def SelectSchedule : Pass<"kernel-select-schedule", "::mlir::ModuleOp"> {
   let summary = "Choose how each launch is cut, and say why";
   let description = [{
-    Copies the one plan into a plan for each bucket of token counts and puts a
-    `#kernel.schedule` on every gemm of each, from its shape, format, bucket and
-    target.
+    Replaces the one plan by a plan for each bucket of token counts, the last for
+    its own, and puts a `#kernel.schedule` on every gemm of each, from its shape,
+    format, bucket and target. Without `buckets` they are 1, 8 and 64, as far as
+    they are below the plan's own.
 
     ```mlir
     kernel.plan @step max_tokens = 512 max_logit_rows = 512 { ... kernel.gemm ... }
@@ -254,8 +262,10 @@ def SelectSchedule : Pass<"kernel-select-schedule", "::mlir::ModuleOp"> {
     kernel.plan @step_1 max_tokens = 1 max_logit_rows = 1 {
       kernel.gemm ... attributes {schedule = #kernel.schedule<{tile_m = 1 : i64}, reason = "...">}
     }
-    kernel.plan @step_16 max_tokens = 16 max_logit_rows = 16 { ... }
+    kernel.plan @step_512 max_tokens = 512 max_logit_rows = 512 { ... }
     ```
+
+    A bucket above the plan's `max_tokens` is an error.
   }];
   let options = [
     Option<"target", "target", "std::string", "\"cpu:x86-64-v4\"", "the target">,

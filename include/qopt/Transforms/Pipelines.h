@@ -29,7 +29,7 @@ struct PipelineOptions {
   std::vector<std::string> disabledFusions = {}; ///< qkv, gate-up, norm-quantize, ...
 };
 
-/// The names that `--disable-fusion` takes.
+/// The names that `--disable-fusion` takes, in the order in which they run.
 const std::vector<std::string> &fusionNames();
 
 /// `qopt-lower-model`: dense module to ragged, quantized, fused, packed.
