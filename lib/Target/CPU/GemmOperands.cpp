@@ -43,6 +43,20 @@ static Value decodeByte(KernelBuilder &b, Value words, int64_t index) {
   return b.subF(b.bitcast(b.orI(byte, 0x4b000000), b.getF32Type()), 0x1p23 + 128.0);
 }
 
+/// e4m3 without NaN, which no weight is. The exponent and mantissa move to those of
+/// a float32; a subnormal takes the exponent of 2^-6, which is subtracted again.
+static Value decodeE4M3(KernelBuilder &b, Value words, int64_t index) {
+  int64_t up = 20 - 8 * index;
+  Value magnitude = b.andI(up >= 0 ? b.shl(words, up) : b.shrU(words, -up), 0x7f << 20);
+  auto constant = [&](int64_t value) { return b.constant(words.getType(), value); };
+  Value isSubnormal = b.cmpI(arith::CmpIPredicate::ult, magnitude, constant(8 << 20));
+  Value bias = b.select(isSubnormal, constant(121 << 23), constant(120 << 23));
+  Value value = b.bitcast(b.addI(magnitude, bias), b.getF32Type());
+  value = b.select(isSubnormal, b.subF(value, 0x1p-6), value);
+  Value sign = b.andI(b.shl(words, 24 - 8 * index), 0x80000000);
+  return b.bitcast(b.orI(b.bitcast(value, b.getI32Type()), sign), b.getF32Type());
+}
+
 Value qopt::decodeWord(KernelBuilder &b, const WeightImage &image, Value words, int64_t index) {
   if (image.element.isF32())
     return words;
@@ -54,7 +68,9 @@ Value qopt::decodeWord(KernelBuilder &b, const WeightImage &image, Value words, 
     Value bits = index == 0 ? b.shl(words, 16) : b.andI(words, 0xffff0000);
     return b.bitcast(bits, b.getF32Type());
   }
-  Value bits = b.trunc(b.shrU(words, index * image.codeBits), storageType(image.element));
+  if (isa<Float8E4M3FNType>(image.element))
+    return decodeE4M3(b, words, index);
+  Value bits = b.trunc(b.shrU(words, 16 * index), b.getI16Type());
   return toF32(b, image.element, bits);
 }
 

@@ -152,8 +152,8 @@ private:
       return error;
     QuantizedRows rows;
     if (Status status = quantizeRows(scheme, values.data(), piece.count, image.k, rows); !status)
-      return llvm::createStringError("tensor '" + piece.source->name() + "', from row " +
-                                     Twine(piece.first) + " on: " + status.message());
+      return llvm::createStringError("tensor '" + piece.source->name() + "', counted from row " +
+                                     Twine(piece.first) + ": " + status.message());
     decoded.resize(count);
     dequantizeRows(scheme, rows, piece.count, image.k, decoded.data());
     energy.add(values.data(), decoded.data(), count);
