@@ -8,12 +8,35 @@
 #define QOPT_LIB_CONVERSION_ONNXTOQOPT_DECOMPOSE_H
 
 #include "GraphBuilder.h"
-#include "llvm/ADT/STLFunctionalExtras.h"
+#include "qopt/Dialect/ONNX/Evaluator/Evaluator.h"
 
 namespace qopt::onnx_graph {
 
-/// The shape of a value for one step; nothing where it is not known.
-using ShapeOracle = llvm::function_ref<std::optional<Shape>(mlir::Value)>;
+/// What values are for one step, whatever the file declares.
+class ShapeOracle {
+public:
+  explicit ShapeOracle(Evaluator &evaluator) : evaluator(evaluator) {}
+  /// Nothing where the value can't be evaluated.
+  std::optional<Shape> operator()(mlir::Value value) const {
+    TensorPtr tensor = evaluate(value);
+    return tensor ? std::optional<Shape>(tensor->shape) : std::nullopt;
+  }
+  bool isBoolean(mlir::Value value) const {
+    TensorPtr tensor = evaluate(value);
+    return tensor && tensor->type.isInteger(1);
+  }
+
+private:
+  TensorPtr evaluate(mlir::Value value) const {
+    llvm::Expected<TensorPtr> tensor = evaluator.evaluate(value);
+    if (tensor)
+      return *tensor;
+    llvm::consumeError(tensor.takeError());
+    return nullptr;
+  }
+
+  Evaluator &evaluator;
+};
 
 /// One decomposition: makes primitive nodes before `node` and gives the values
 /// that replace its results (null for one that must have no uses), or nothing

@@ -50,7 +50,7 @@ static Value causalMask(GraphBuilder &graph, Value query, Value key) {
   return graph.node("LessOrEqual", {columns, graph.node("Unsqueeze", {rows, graph.integers({1})})});
 }
 
-static Value attend(GraphBuilder &graph, const Operands &op) {
+static Value attend(GraphBuilder &graph, const Operands &op, ShapeOracle shapeOf) {
   Value key = repeatHeads(graph, op.key, op), value = repeatHeads(graph, op.value, op);
   Value transposed = graph.node("Transpose", key, graph.attr("perm", {0, 1, 3, 2}));
   Value scores = graph.node("MatMul", {op.query, transposed});
@@ -59,9 +59,7 @@ static Value attend(GraphBuilder &graph, const Operands &op) {
     return graph.node("Where", {seen, scores, graph.castLike(graph.real(hidden), scores)});
   };
   if (op.mask) {
-    auto type = dyn_cast<ShapedType>(op.mask.getType());
-    bool isBoolean = type && type.getElementType().isInteger(1);
-    scores = isBoolean ? hide(op.mask) : graph.node("Add", {scores, op.mask});
+    scores = shapeOf.isBoolean(op.mask) ? hide(op.mask) : graph.node("Add", {scores, op.mask});
   }
   if (op.isCausal)
     scores = hide(causalMask(graph, op.query, op.key));
@@ -122,7 +120,7 @@ static Results decomposeAttention(NodeOp node, GraphBuilder &graph, ShapeOracle 
   op.scale = node.getFloat("scale", 0.0);
   if (op.scale == 0.0)
     op.scale = 1.0 / std::sqrt(static_cast<double>(op.size));
-  Value y = attend(graph, op);
+  Value y = attend(graph, op, shapeOf);
   SmallVector<Value> results{shape->size() == 3 ? mergeHeads(graph, y) : y, op.key, op.value};
   results.resize(node.getNumResults());
   return results;
@@ -149,7 +147,7 @@ static Results decomposeMultiHeadAttention(NodeOp node, GraphBuilder &graph, Sha
   op.scale = node.getFloat("scale", 0.0);
   if (op.scale == 0.0)
     op.scale = 1.0 / std::sqrt(static_cast<double>(op.size));
-  SmallVector<Value> results{mergeHeads(graph, attend(graph, op)), op.key, op.value};
+  SmallVector<Value> results{mergeHeads(graph, attend(graph, op, shapeOf)), op.key, op.value};
   results.resize(node.getNumResults());
   return results;
 }

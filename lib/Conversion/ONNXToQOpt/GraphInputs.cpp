@@ -89,6 +89,8 @@ int64_t GraphInputs::pastDim(unsigned axis) const {
 }
 
 void GraphInputs::bind(Evaluator &evaluator, StepShape step) const {
+  if (pasts.empty())
+    step.past = 0;
   auto elementType = [](BlockArgument argument) {
     return cast<RankedTensorType>(argument.getType()).getElementType();
   };

@@ -28,7 +28,7 @@ struct GraphInputs {
   static llvm::Expected<GraphInputs> find(mlir::func::FuncOp func);
 
   /// Binds every input: tokens 0, a mask of ones, positions that follow the past,
-  /// pasts without values.
+  /// pasts without values. A graph without pasts is given none.
   void bind(Evaluator &evaluator, StepShape step) const;
 
   int64_t kvHeads() const { return pastDim(1); }

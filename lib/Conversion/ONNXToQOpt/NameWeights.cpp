@@ -24,9 +24,23 @@ LogicalResult Raiser::rename(Value value, const Twine &name) {
   result.weights.push_back({canonical, view->second.initializer.getName().str(),
                             view->second.transposed, view->second.rowOffset,
                             view->second.shape[0]});
+  named.insert(op);
   op.setSourcesAttr(
       builder.getArrayAttr(FlatSymbolRefAttr::get(builder.getContext(), canonical)));
   return success();
+}
+
+/// A weight that no layer of the model has.
+LogicalResult Raiser::reportUnnamed() {
+  LogicalResult result = success();
+  for (WeightOp op : target.getOps<WeightOp>()) {
+    if (named.contains(op) || op->use_empty())
+      continue;
+    WeightView view = views.lookup(cast<FlatSymbolRefAttr>(op.getSources()[0]).getValue());
+    result = op.emitError() << "initializer '" << view.initializer.getName()
+                            << "' has no role in a Llama model";
+  }
+  return result;
 }
 
 /// The only user of a kind; null when there is none or are several.
@@ -99,12 +113,17 @@ LogicalResult Raiser::nameWeights(Value logits) {
   auto op = head.getWeight().getDefiningOp<WeightOp>();
   StringRef symbol = cast<FlatSymbolRefAttr>(op.getSources()[0]).getValue();
   WeightView view = views.lookup(symbol);
+  if (!view.initializer)
+    return op.emitError("the logits' weight is one of another layer");
   const WeightOrigin &table = result.weights.front();
   if (table.initializer == view.initializer.getName() && table.transposed == view.transposed &&
       table.rowOffset == view.rowOffset && table.rows == view.shape[0]) {
     op.setSourcesAttr(builder.getArrayAttr(
         FlatSymbolRefAttr::get(builder.getContext(), "model.embed_tokens.weight")));
-    return success();
+    named.insert(op);
+    return reportUnnamed();
   }
-  return rename(head.getWeight(), "lm_head.weight");
+  if (failed(rename(head.getWeight(), "lm_head.weight")))
+    return failure();
+  return reportUnnamed();
 }

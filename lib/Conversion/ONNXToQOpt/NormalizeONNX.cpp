@@ -113,14 +113,7 @@ void decomposeNodes(func::FuncOp func) {
       evaluator.bind(argument, makeUnknown(type.getElementType(), shape));
     }
   }
-  auto shapeOf = [&](Value value) -> std::optional<Shape> {
-    llvm::Expected<TensorPtr> tensor = evaluator.evaluate(value);
-    if (!tensor) {
-      llvm::consumeError(tensor.takeError());
-      return std::nullopt;
-    }
-    return (*tensor)->shape;
-  };
+  ShapeOracle shapeOf(evaluator);
   for (NodeOp node : llvm::make_early_inc_range(func.getOps<NodeOp>())) {
     Decomposition decompose = findDecomposition(node);
     if (!decompose)

@@ -46,7 +46,7 @@ static std::string nearestForm(NodeOp node) {
     return "expected no softcap, no window and no lengths of its own";
   if (name.contains("RotaryEmbedding"))
     return "expected the whole head rotated, halves against each other";
-  if (name.contains("QuantizeLinear") || name.contains("MatMulNBits") ||
+  if (name.contains("uantizeLinear") || name.contains("MatMulNBits") ||
       name.contains("MatMulInteger"))
     return "expected weights in float32, float16 or bfloat16";
   if (name.contains("Gelu") || name == "Relu" || name == "LeakyRelu" || name == "HardSwish")
@@ -72,8 +72,6 @@ LogicalResult Raiser::checkOperators() {
 
 LogicalResult Raiser::checkShapes() {
   for (StepShape step : probes) {
-    if (inputs.pasts.empty())
-      step.past = 0;
     Evaluator evaluator;
     inputs.bind(evaluator, step);
     for (Operation &op : source.front().without_terminator())
@@ -196,6 +194,7 @@ LogicalResult Raiser::finish() {
       results.push_back(present);
     }
   }
+  head.erase();
   if (failed(nameWeights(results.front())))
     return failure();
   func::ReturnOp::create(builder, source.getLoc(), results);
@@ -216,7 +215,6 @@ LogicalResult Raiser::finish() {
                                                  ValueRange(results).getTypes()));
   target.setAllArgAttrs(inputAttrs);
   target.setAllResultAttrs(resultAttrs);
-  head.erase();
   return success();
 }
 

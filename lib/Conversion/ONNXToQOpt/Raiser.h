@@ -97,6 +97,7 @@ private:
   // NameWeights.cpp
   mlir::LogicalResult nameWeights(mlir::Value logits);
   mlir::LogicalResult rename(mlir::Value weight, const llvm::Twine &name);
+  mlir::LogicalResult reportUnnamed();
 
   mlir::func::FuncOp source;
   const WeightStore *initializers;
@@ -110,6 +111,7 @@ private:
   llvm::DenseMap<mlir::Value, mlir::Value> raised;
   llvm::MapVector<mlir::Operation *, std::string> reasons;
   llvm::StringMap<WeightView> views; ///< by the symbol that stands for the name yet
+  llvm::DenseSet<mlir::Operation *> named; ///< weights whose role is known
   llvm::DenseMap<mlir::Value, mlir::Value> presents; ///< of the graph, to raised
   llvm::SmallVector<AttentionOp> layers;
   llvm::SmallVector<mlir::Value> provedMasks;

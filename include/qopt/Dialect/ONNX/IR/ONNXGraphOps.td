@@ -49,7 +49,7 @@ def ONNXGraph_NodeOp : ONNXGraph_Op<"node", [Pure]> {
   let results = (outs Variadic<ONNXGraph_Value>:$outputs);
   let regions = (region VariadicRegion<SizedRegion<1>>:$bodies);
   let assemblyFormat = [{
-    $op_type (`in` $domain^)? `(` $inputs `)` custom<NodeAttributes>($node_attributes)
+    $op_type (`in` $domain^)? `(` $inputs `)` `` custom<NodeAttributes>($node_attributes)
     (`bodies` $body_names^ $bodies)? attr-dict `:` functional-type($inputs, $outputs)
   }];
   let builders = [
