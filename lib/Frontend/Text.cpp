@@ -8,6 +8,7 @@
 #include "qopt/Frontend/Text.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/ConvertUTF.h"
 #include <charconv>
 
 using namespace llvm;
@@ -20,6 +21,11 @@ std::string qopt::printable(StringRef text) {
     escaped += isControl ? "\\x" + utohexstr(c, /*LowerCase=*/true, 2) : std::string(1, c);
   }
   return text.size() > 200 ? escaped + "..." : escaped;
+}
+
+bool qopt::isUTF8(StringRef text) {
+  const UTF8 *begin = text.bytes_begin();
+  return isLegalUTF8String(&begin, text.bytes_end());
 }
 
 std::string qopt::numberText(double number) {

@@ -29,7 +29,7 @@ int main(int argc, char **argv) {
   app.add_option("--seed", seed, "seed of --import-random");
   app.add_option("-o", output, "output file")->capture_default_str();
   bool locations = false;
-  app.add_flag("--locations", locations, "print the name of each operation's tensor or layer");
+  app.add_flag("--locations", locations, "print locations: the tensor or layer of each operation");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
@@ -49,6 +49,6 @@ int main(int argc, char **argv) {
   llvm::raw_fd_ostream stream(output, code);
   if (code)
     return report(llvm::createStringError(output + ": " + code.message()));
-  model->module->print(stream, mlir::OpPrintingFlags().enableDebugInfo(locations, locations));
+  model->module->print(stream, mlir::OpPrintingFlags().enableDebugInfo(locations));
   return 0;
 }

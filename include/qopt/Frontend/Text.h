@@ -17,6 +17,8 @@ namespace qopt {
 /// Text from a file: control characters escaped, and cut after 200 bytes.
 std::string printable(llvm::StringRef text);
 
+bool isUTF8(llvm::StringRef text);
+
 /// The shortest decimal that names the number: 1e-05.
 std::string numberText(double number);
 

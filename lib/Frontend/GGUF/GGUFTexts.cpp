@@ -91,6 +91,8 @@ Error qopt::readGGUFTexts(const GGUFFile &file, ImportedModel &model) {
   std::string source = file.string("tokenizer.chat_template").value_or("");
   if (source.empty())
     return Error::success();
+  if (!isUTF8(source))
+    return createStringError("metadata 'tokenizer.chat_template' is not valid UTF-8");
   auto text = [&](std::optional<uint32_t> id) {
     return id && *id < vocabulary.tokens.size() ? vocabulary.tokens[*id] : std::string();
   };

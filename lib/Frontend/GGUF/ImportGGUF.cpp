@@ -111,6 +111,8 @@ Expected<ImportedModel> qopt::importGGUF(StringRef path, mlir::MLIRContext &cont
   ImportedModel model;
   model.sourceKind = "gguf";
   model.name = file->string("general.name").value_or("llama");
+  if (!isUTF8(model.name))
+    return createStringError(path + ": metadata 'general.name' is not valid UTF-8");
   model.weights.own(std::shared_ptr<MemoryBuffer>(std::move(*buffer)));
   if (Error error = readModel(*file, context, model))
     return inContext(path, std::move(error));

@@ -8,7 +8,6 @@
 #include "JsonFields.h"
 #include "qopt/Frontend/HF/HFFolder.h"
 #include "qopt/Frontend/Tokenizer/TokenizerImport.h"
-#include "llvm/Support/ConvertUTF.h"
 
 using namespace llvm;
 using namespace qopt;
@@ -28,11 +27,6 @@ static Expected<json> readObject(StringRef folder, StringRef name) {
   if (object && !object->is_object())
     return createStringError(what + ": expected a JSON object");
   return object;
-}
-
-static bool isUTF8(StringRef text) {
-  const UTF8 *begin = text.bytes_begin();
-  return isLegalUTF8String(&begin, text.bytes_end());
 }
 
 /// A special token is its text, or an object with the text as `content`.

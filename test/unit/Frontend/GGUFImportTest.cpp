@@ -183,6 +183,8 @@ TEST(GGUFImport, metadataErrors) {
     return Parts{std::move(without), std::move(change)};
   };
   expectPartsError({{"general.architecture"}}, "architecture '' is not supported, expected llama");
+  expectPartsError(with([](GGUFWriter &w) { w.string("general.name", "\xff"); }),
+                   "metadata 'general.name' is not valid UTF-8");
   expectPartsError({{"llama.block_count"}}, "metadata 'llama.block_count' is missing");
   expectPartsError({{"llama.attention.layer_norm_rms_epsilon"}},
                    "'llama.attention.layer_norm_rms_epsilon' is missing, expected a number");
