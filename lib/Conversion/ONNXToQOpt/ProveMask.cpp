@@ -76,12 +76,12 @@ std::vector<MaskCase> maskCases(const GraphInputs &inputs, const std::set<int64_
   return cases;
 }
 
-/// Calls `body` for each (row, query, key) with the flat index of a mask that
-/// broadcasts to [batch, 1, seq, total].
+/// The flat index in a mask, which broadcasts to [batch, heads, seq, total], of
+/// each (row, query, key).
 llvm::Expected<std::vector<int64_t>> alignMask(const Tensor &mask, StepShape step) {
   int64_t total = step.past + step.seq;
   Shape shape = mask.shape;
-  // A mask of more heads than one must be the same for all; the first will do.
+  // Of a mask for each head the first is proved; the attention is evaluated with all.
   while (shape.size() < 4)
     shape.insert(shape.begin(), 1);
   Shape target{step.batch, shape[1], step.seq, total};

@@ -72,6 +72,8 @@ LogicalResult Raiser::checkOperators() {
 
 LogicalResult Raiser::checkShapes() {
   for (StepShape step : probes) {
+    if (inputs.pasts.empty())
+      step.past = 0;
     Evaluator evaluator;
     inputs.bind(evaluator, step);
     for (Operation &op : source.front().without_terminator())

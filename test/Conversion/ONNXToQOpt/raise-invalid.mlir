@@ -1,0 +1,382 @@
+// RUN: qopt-opt %s --split-input-file --verify-diagnostics --qopt-normalize-onnx --qopt-raise-onnx
+
+// expected-error @+1 {{has no function @main}}
+module {}
+
+// -----
+
+// Every operator that is not supported is reported.
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  // expected-error @+1 {{operator Gelu of node 'Gelu node' is not supported: expected SiLU, x * sigmoid(x)}}
+  %a = onnx_graph.node "Gelu"(%x) : (!u) -> !u
+  // expected-error @+1 {{operator LayerNormalization of node 'LayerNormalization node' is not supported: expected RMSNorm}}
+  %b = onnx_graph.node "LayerNormalization"(%a) : (!u) -> !u
+  // expected-error @+1 {{is not supported: expected an operator of a Llama model}}
+  %c = onnx_graph.node "GatherElements"(%b) : (!u) -> !u
+  // expected-error @+1 {{operator com.microsoft.MatMulNBits of node 'com.microsoft.MatMulNBits node' is not supported: expected weights in float32, float16 or bfloat16}}
+  %l = onnx_graph.node "MatMulNBits" in "com.microsoft"(%c) : (!u) -> !u
+  return %l : !u
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+// expected-error @+1 {{no graph input holds tokens: none is looked up in an embedding table}}
+func.func @main(%x: tensor<?x?xi64> {onnx_graph.name = "x"}) -> tensor<?x?xi64> {
+  return %x : tensor<?x?xi64>
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+// expected-error @+1 {{graph input 'token_type_ids' has no role, expected input_ids, attention_mask, position_ids and past keys and values}}
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}, %t: tensor<?x?xi64> {onnx_graph.name = "token_type_ids"}) -> tensor<?x?xi64> {
+  return %t : tensor<?x?xi64>
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+// expected-error @+1 {{graph input 'past' has type tensor<?x2x8x4xf32>, expected tokens, mask or positions}}
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}, %p: tensor<?x2x8x4xf32> {onnx_graph.name = "past"}) -> tensor<?x2x8x4xf32> {
+  return %p : tensor<?x2x8x4xf32>
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+// expected-error @+1 {{graph input 'v' differs in shape from 'k'}}
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}, %k: tensor<?x2x?x4xf32> {onnx_graph.name = "k"}, %v: tensor<?x2x?x8xf32> {onnx_graph.name = "v"}) -> tensor<?x2x?x4xf32> {
+  return %k : tensor<?x2x?x4xf32>
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+// expected-error @+1 {{the graph has no embedding table of float32, float16 or bfloat16}}
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> tensor<?x?xi64> {
+  return %ids : tensor<?x?xi64>
+}
+
+// -----
+
+// Traced with one row of ten tokens.
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %s = onnx_graph.initializer "s" value dense<[1, 10, 4]> : tensor<3xi64> : tensor<3xi64>
+  // expected-error @+1 {{the graph does not take 2 rows of 3 tokens after a past of 0: node 'Reshape node' (Reshape) can't reshape [2, 3, 4] to [1, 10, 4]; expected a graph exported for any batch and length}}
+  %y = onnx_graph.node "Reshape"(%x, %s) : (!u, tensor<3xi64>) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %n = onnx_graph.initializer "n" : tensor<4xf32>
+  %axes = onnx_graph.initializer "axes" value dense<[1]> : tensor<1xi64> : tensor<1xi64>
+  %eps = onnx_graph.initializer "eps" value dense<1.0e-5> : tensor<f32> : tensor<f32>
+  %sq = onnx_graph.node "Mul"(%x, %x) : (!u, !u) -> !u
+  %mean = onnx_graph.node "ReduceMean"(%sq, %axes) : (!u, tensor<1xi64>) -> !u
+  %sum = onnx_graph.node "Add"(%mean, %eps) : (!u, tensor<f32>) -> !u
+  %root = onnx_graph.node "Sqrt"(%sum) : (!u) -> !u
+  %inv = onnx_graph.node "Reciprocal"(%root) : (!u) -> !u
+  %y0 = onnx_graph.node "Mul"(%x, %inv) : (!u, !u) -> !u
+  // expected-error @+1 {{node 'Mul node' (Mul) is not understood: RMSNorm's mean is not over the last axis}}
+  %y = onnx_graph.node "Mul"(%y0, %n) : (!u, tensor<4xf32>) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %n = onnx_graph.initializer "n" : tensor<4xf32>
+  %axes = onnx_graph.initializer "axes" value dense<[-1]> : tensor<1xi64> : tensor<1xi64>
+  %eps = onnx_graph.initializer "eps" value dense<1.0e-5> : tensor<f32> : tensor<f32>
+  %sq = onnx_graph.node "Mul"(%x, %x) : (!u, !u) -> !u
+  %mean = onnx_graph.node "ReduceMean"(%sq, %axes) : (!u, tensor<1xi64>) -> !u
+  %root = onnx_graph.node "Sqrt"(%mean) : (!u) -> !u
+  %inv = onnx_graph.node "Reciprocal"(%root) : (!u) -> !u
+  %y0 = onnx_graph.node "Mul"(%x, %inv) : (!u, !u) -> !u
+  // expected-error @+1 {{RMSNorm has no epsilon under its root}}
+  %y = onnx_graph.node "Mul"(%y0, %n) : (!u, tensor<4xf32>) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %t = onnx_graph.node "Neg"(%x) : (!u) -> !u
+  %n = onnx_graph.initializer "n" : tensor<4xf32>
+  %axes = onnx_graph.initializer "axes" value dense<[-1]> : tensor<1xi64> : tensor<1xi64>
+  %eps = onnx_graph.initializer "eps" value dense<1.0e-5> : tensor<f32> : tensor<f32>
+  %sq = onnx_graph.node "Mul"(%x, %t) : (!u, !u) -> !u
+  %mean = onnx_graph.node "ReduceMean"(%sq, %axes) : (!u, tensor<1xi64>) -> !u
+  %sum = onnx_graph.node "Add"(%mean, %eps) : (!u, tensor<f32>) -> !u
+  %root = onnx_graph.node "Sqrt"(%sum) : (!u) -> !u
+  %inv = onnx_graph.node "Reciprocal"(%root) : (!u) -> !u
+  %y0 = onnx_graph.node "Mul"(%x, %inv) : (!u, !u) -> !u
+  // expected-error @+1 {{RMSNorm's mean is not of the operand's squares}}
+  %y = onnx_graph.node "Mul"(%y0, %n) : (!u, tensor<4xf32>) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %n = onnx_graph.initializer "n" : tensor<4xf32>
+  %axes = onnx_graph.initializer "axes" value dense<[-1]> : tensor<1xi64> : tensor<1xi64>
+  %eps = onnx_graph.initializer "eps" value dense<1.0e-5> : tensor<f32> : tensor<f32>
+  %sq = onnx_graph.node "Mul"(%x, %x) : (!u, !u) -> !u
+  %mean = onnx_graph.node "ReduceMean"(%sq, %axes) : (!u, tensor<1xi64>) -> !u
+  %sum = onnx_graph.node "Add"(%mean, %eps) : (!u, tensor<f32>) -> !u
+  %root = onnx_graph.node "Sqrt"(%sum) : (!u) -> !u
+  %inv = onnx_graph.node "Reciprocal"(%root) : (!u) -> !u
+  %y0 = onnx_graph.node "Mul"(%x, %inv) : (!u, !u) -> !u
+  // expected-error @+1 {{RMSNorm has no weight vector, or a normalised operand that is not understood}}
+  %y = onnx_graph.node "Mul"(%y0, %x) : (!u, !u) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %n = onnx_graph.initializer "n" : tensor<4xf32>
+  %axes = onnx_graph.initializer "axes" value dense<[-1]> : tensor<1xi64> : tensor<1xi64>
+  %eps = onnx_graph.initializer "eps" value dense<1.0e-5> : tensor<f32> : tensor<f32>
+  %sq = onnx_graph.node "Mul"(%x, %x) : (!u, !u) -> !u
+  %mean = onnx_graph.node "ReduceSum"(%sq, %axes) : (!u, tensor<1xi64>) -> !u
+  %sum = onnx_graph.node "Add"(%mean, %eps) : (!u, tensor<f32>) -> !u
+  %root = onnx_graph.node "Sqrt"(%sum) : (!u) -> !u
+  %inv = onnx_graph.node "Reciprocal"(%root) : (!u) -> !u
+  %y0 = onnx_graph.node "Mul"(%x, %inv) : (!u, !u) -> !u
+  // expected-error @+1 {{RMSNorm has no mean of squares under its root}}
+  %y = onnx_graph.node "Mul"(%y0, %n) : (!u, tensor<4xf32>) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %wg = onnx_graph.initializer "wg" : tensor<4x4xf32>
+  %wu = onnx_graph.initializer "wu" : tensor<4x4xf32>
+  %g = onnx_graph.node "MatMul"(%x, %wg) : (!u, tensor<4x4xf32>) -> !u
+  %v = onnx_graph.node "MatMul"(%x, %wu) : (!u, tensor<4x4xf32>) -> !u
+  %sig = onnx_graph.node "Sigmoid"(%x) : (!u) -> !u
+  %s = onnx_graph.node "Mul"(%g, %sig) : (!u, !u) -> !u
+  // expected-error @+1 {{the sigmoid is not of a factor beside it}}
+  %y = onnx_graph.node "Mul"(%s, %v) : (!u, !u) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %wg = onnx_graph.initializer "wg" : tensor<4x4xf32>
+  %wu = onnx_graph.initializer "wu" : tensor<4x4xf32>
+  %g = onnx_graph.node "MatMul"(%x, %wg) : (!u, tensor<4x4xf32>) -> !u
+  %v = onnx_graph.node "MatMul"(%x, %wu) : (!u, tensor<4x4xf32>) -> !u
+  %sig = onnx_graph.node "Sigmoid"(%g) : (!u) -> !u
+  %s = onnx_graph.node "Mul"(%g, %sig) : (!u, !u) -> !u
+  %t = onnx_graph.node "Tanh"(%v) : (!u) -> !u
+  // expected-error @+1 {{expected gate * sigmoid(gate) * up of two linear layers}}
+  %y = onnx_graph.node "Mul"(%s, %t) : (!u, !u) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+// Two nodes that are no part of a Llama model, both reported.
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  // expected-error @+1 {{node 'Tanh node' (Tanh) is not understood: its operand is neither understood nor an attention}}
+  %t = onnx_graph.node "Tanh"(%x) : (!u) -> !u
+  %wg = onnx_graph.initializer "wg" : tensor<4x4xf32>
+  %wu = onnx_graph.initializer "wu" : tensor<4x4xf32>
+  %g = onnx_graph.node "MatMul"(%t, %wg) : (!u, tensor<4x4xf32>) -> !u
+  // expected-error @+1 {{node 'Exp node' (Exp) is not understood}}
+  %t2 = onnx_graph.node "Exp"(%g) : (!u) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%t2, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+// expected-error @+1 {{'model.norm' is no RMSNorm}}
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%x, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+// expected-error @+1 {{no output of the graph is the logits, a linear layer's result}}
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+
+  return %x : !u
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+// expected-error @+1 {{an output of the graph is neither logits nor present keys or values}}
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u, !u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %n = onnx_graph.initializer "n" : tensor<4xf32>
+  %axes = onnx_graph.initializer "axes" value dense<[-1]> : tensor<1xi64> : tensor<1xi64>
+  %eps = onnx_graph.initializer "eps" value dense<1.0e-5> : tensor<f32> : tensor<f32>
+  %sq = onnx_graph.node "Mul"(%x, %x) : (!u, !u) -> !u
+  %mean = onnx_graph.node "ReduceMean"(%sq, %axes) : (!u, tensor<1xi64>) -> !u
+  %sum = onnx_graph.node "Add"(%mean, %eps) : (!u, tensor<f32>) -> !u
+  %root = onnx_graph.node "Sqrt"(%sum) : (!u) -> !u
+  %inv = onnx_graph.node "Reciprocal"(%root) : (!u) -> !u
+  %y0 = onnx_graph.node "Mul"(%x, %inv) : (!u, !u) -> !u
+  %y = onnx_graph.node "Mul"(%y0, %n) : (!u, tensor<4xf32>) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l, %x : !u, !u
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %n = onnx_graph.initializer "n" : tensor<4xf32>
+  %axes = onnx_graph.initializer "axes" value dense<[-1]> : tensor<1xi64> : tensor<1xi64>
+  %eps = onnx_graph.initializer "eps" value dense<1.0e-5> : tensor<f32> : tensor<f32>
+  %sq = onnx_graph.node "Mul"(%x, %x) : (!u, !u) -> !u
+  %mean = onnx_graph.node "ReduceMean"(%sq, %axes) : (!u, tensor<1xi64>) -> !u
+  %sum = onnx_graph.node "Add"(%mean, %eps) : (!u, tensor<f32>) -> !u
+  %root = onnx_graph.node "Sqrt"(%sum) : (!u) -> !u
+  %inv = onnx_graph.node "Reciprocal"(%root) : (!u) -> !u
+  %y0 = onnx_graph.node "Mul"(%x, %inv) : (!u, !u) -> !u
+  %y = onnx_graph.node "Mul"(%y0, %n) : (!u, tensor<4xf32>) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l0 = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+  %b = onnx_graph.initializer "b" : tensor<5xf32>
+  // expected-error @+1 {{the logits have a bias, expected none}}
+  %l = onnx_graph.node "Add"(%l0, %b) : (!u, tensor<5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+// An MLP without an attention before it.
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %wg = onnx_graph.initializer "wg" : tensor<4x4xf32>
+  %wu = onnx_graph.initializer "wu" : tensor<4x4xf32>
+  // expected-error @+1 {{initializer 'wg' has no role in a Llama model}}
+  %g = onnx_graph.node "MatMul"(%x, %wg) : (!u, tensor<4x4xf32>) -> !u
+  // expected-error @+1 {{initializer 'wu' has no role in a Llama model}}
+  %v = onnx_graph.node "MatMul"(%x, %wu) : (!u, tensor<4x4xf32>) -> !u
+  %sig = onnx_graph.node "Sigmoid"(%g) : (!u) -> !u
+  %s = onnx_graph.node "Mul"(%g, %sig) : (!u, !u) -> !u
+  %m = onnx_graph.node "Mul"(%s, %v) : (!u, !u) -> !u
+  %n = onnx_graph.initializer "n" : tensor<4xf32>
+  %axes = onnx_graph.initializer "axes" value dense<[-1]> : tensor<1xi64> : tensor<1xi64>
+  %eps = onnx_graph.initializer "eps" value dense<1.0e-5> : tensor<f32> : tensor<f32>
+  %sq = onnx_graph.node "Mul"(%m, %m) : (!u, !u) -> !u
+  %mean = onnx_graph.node "ReduceMean"(%sq, %axes) : (!u, tensor<1xi64>) -> !u
+  %sum = onnx_graph.node "Add"(%mean, %eps) : (!u, tensor<f32>) -> !u
+  %root = onnx_graph.node "Sqrt"(%sum) : (!u) -> !u
+  %inv = onnx_graph.node "Reciprocal"(%root) : (!u) -> !u
+  %y0 = onnx_graph.node "Mul"(%m, %inv) : (!u, !u) -> !u
+  %y = onnx_graph.node "Mul"(%y0, %n) : (!u, tensor<4xf32>) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
