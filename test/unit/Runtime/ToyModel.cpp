@@ -7,6 +7,7 @@
 
 #include "ToyModel.h"
 #include "qopt/Runtime/ArtifactWriter.h"
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <gtest/gtest.h>
@@ -16,6 +17,15 @@
 using namespace qopt;
 
 namespace {
+
+/// Removes the artifacts that were written, at the end of the process.
+struct Written {
+  std::vector<std::string> paths;
+  ~Written() {
+    for (const std::string &path : paths)
+      std::remove(path.c_str());
+  }
+};
 
 /// Small numbers of either sign, exact in float, another at each index.
 std::vector<float> table(uint32_t seed) {
@@ -139,6 +149,8 @@ std::string toy::write(const std::string &name,
   // The process's own file: tests of several binaries run side by side.
   std::string path =
       testing::TempDir() + "qopt-" + std::to_string(::getpid()) + "-" + name + ".qopt";
+  static Written written;
+  written.paths.push_back(path);
   Result<ArtifactWriter> writer = ArtifactWriter::create(path);
   EXPECT_TRUE(writer) << writer.status().message();
   artifact::Manifest manifest = toy::manifest();
