@@ -63,7 +63,8 @@ int main(int argc, char **argv) {
     return EXIT_FAILURE;
   for (size_t i = 0; i < count; ++i) {
     qopt_message message = {"user", argv[i + 2]};
-    if (qopt_engine_submit_chat(engine, &message, 1, &options, collect, &answers[i], NULL) != QOPT_OK)
+    if (qopt_engine_submit_chat(engine, &message, 1, &options, collect, &answers[i], NULL) !=
+        QOPT_OK)
       return fail("can't submit a question");
   }
   /* Each step advances every question by a token. */

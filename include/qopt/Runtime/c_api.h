@@ -108,9 +108,9 @@ typedef struct qopt_generate_options {
   float min_p;
   float repetition_penalty;
   uint64_t seed;
-  int logprobs;             /**< compute qopt_event.logprob */
-  int ignore_eos;           /**< go on at the model's end tokens */
-  const char *const *stop;  /**< stop_count texts that end the generation */
+  int logprobs;            /**< compute qopt_event.logprob */
+  int ignore_eos;          /**< go on at the model's end tokens */
+  const char *const *stop; /**< stop_count texts that end the generation */
   size_t stop_count;
 } qopt_generate_options;
 
@@ -150,9 +150,9 @@ qopt_status qopt_chat(qopt_engine *engine, const qopt_message *messages, size_t 
 qopt_status qopt_engine_submit(qopt_engine *engine, const char *prompt,
                                const qopt_generate_options *options, qopt_callback callback,
                                void *user, uint64_t *request);
-qopt_status qopt_engine_submit_chat(qopt_engine *engine, const qopt_message *messages,
-                                    size_t count, const qopt_generate_options *options,
-                                    qopt_callback callback, void *user, uint64_t *request);
+qopt_status qopt_engine_submit_chat(qopt_engine *engine, const qopt_message *messages, size_t count,
+                                    const qopt_generate_options *options, qopt_callback callback,
+                                    void *user, uint64_t *request);
 
 /** Ends a request before the next step; nothing happens if it is over. */
 void qopt_engine_cancel(qopt_engine *engine, uint64_t request);

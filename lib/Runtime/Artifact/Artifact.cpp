@@ -39,7 +39,8 @@ Artifact::~Artifact() {
 
 Result<Artifact> Artifact::open(const std::string &path) {
   auto failure = [&](const char *what) {
-    return Status::invalid("artifact '" + path + "' can't be " + what + ": " + std::strerror(errno));
+    return Status::invalid("artifact '" + path + "' can't be " + what + ": " +
+                           std::strerror(errno));
   };
   int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0)
@@ -83,7 +84,8 @@ Status Artifact::parse() {
     return header.status();
   auto text = bytes_.subspan(header->manifestOffset, header->manifestSize);
   if (hashOf(text) != header->manifestHash)
-    return Status::invalid("artifact '" + path_ + "' is damaged: its manifest has another hash than "
+    return Status::invalid("artifact '" + path_ +
+                           "' is damaged: its manifest has another hash than "
                            "its header says");
   if (!manifest_->ParseFromArray(text.data(), static_cast<int>(text.size())))
     return Status::invalid("artifact '" + path_ + "' has a manifest that is not valid protobuf");

@@ -93,8 +93,7 @@ Result<ArtifactWriter> ArtifactWriter::create(const std::string &path) {
   // Not mkstemp: its files are private to the user, whatever the umask.
   int fd = -1;
   for (int attempt = 0; fd < 0 && attempt < 100; ++attempt) {
-    state->temporary =
-        path + ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(attempt);
+    state->temporary = path + ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(attempt);
     fd = ::open(state->temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0 && errno != EEXIST)
       break;
@@ -151,8 +150,7 @@ Status ArtifactWriter::finish(const artifact::Manifest &manifest) {
   if (Status status = state_->align(); !status)
     return status;
   if (Status status = verifyManifest(manifest, state_->position); !status)
-    return state_->fail(
-        Status::invalid("artifact '" + state_->path + "': " + status.message()));
+    return state_->fail(Status::invalid("artifact '" + state_->path + "': " + status.message()));
 
   std::string text;
   {

@@ -88,8 +88,9 @@ Result<Header> Header::decode(std::span<const std::byte> file, const std::string
                    " bytes, expected at least " + std::to_string(sectionAlignment));
   uint64_t version = load(&file[8], 4);
   if (version != formatVersion)
-    return invalid("has format version " + std::to_string(version) + ", this runtime reads version " +
-                   std::to_string(formatVersion) + ": compile the model again with this release");
+    return invalid("has format version " + std::to_string(version) +
+                   ", this runtime reads version " + std::to_string(formatVersion) +
+                   ": compile the model again with this release");
 
   Header header;
   header.manifestOffset = load(&file[16], 8);

@@ -55,7 +55,8 @@ private:
   }
 
   Status model() {
-    if (Status status = bounded("vocabulary size", manifest_.model().vocab_size(), 1, maxVocabulary);
+    if (Status status =
+            bounded("vocabulary size", manifest_.model().vocab_size(), 1, maxVocabulary);
         !status)
       return status;
     return bounded("maximum context", manifest_.model().max_context(), 1, maxContext);
@@ -65,7 +66,8 @@ private:
     const artifact::KvCache &cache = manifest_.kv_cache();
     if (Status status = bounded("tokens of a page", cache.page_tokens(), 1, maxPageTokens); !status)
       return status;
-    if (Status status = bounded("bytes of a page", cache.page_bytes(), bufferAlignment, maxPageBytes);
+    if (Status status =
+            bounded("bytes of a page", cache.page_bytes(), bufferAlignment, maxPageBytes);
         !status)
       return status;
     if (cache.page_bytes() % bufferAlignment != 0)
@@ -166,8 +168,8 @@ private:
 
   Status launch(const artifact::Launch &launch, const artifact::Plan &plan) {
     if (launch.kernel() >= uint64_t(manifest_.kernels_size()))
-      return Status::invalid("kernel index is " + number(launch.kernel()) + ", expected less than " +
-                             number(manifest_.kernels_size()));
+      return Status::invalid("kernel index is " + number(launch.kernel()) +
+                             ", expected less than " + number(manifest_.kernels_size()));
     if (launch.args_size() > maxArguments)
       return Status::invalid("there are " + number(launch.args_size()) +
                              " arguments, expected at most " + number(maxArguments));

@@ -81,7 +81,8 @@ Status verifyCopy(int fd, size_t size, const std::string &hash) {
   Hash found = hashOf({static_cast<const std::byte *>(copy), size});
   ::munmap(copy, size);
   if (hash.size() != found.size() || std::memcmp(hash.data(), found.data(), found.size()) != 0)
-    return Status::invalid("the code section is damaged: it has another hash than the manifest says");
+    return Status::invalid(
+        "the code section is damaged: it has another hash than the manifest says");
   return Status::ok();
 }
 
@@ -183,8 +184,8 @@ Status CPUDevice::launch(const DeviceCode &code, std::span<const LaunchCommand> 
   const std::vector<Entry> &entries = static_cast<const CPUCode &>(code).entries;
   for (const LaunchCommand &launch : line)
     if (launch.entry >= entries.size())
-      return Status::usage("launch of kernel " + std::to_string(launch.entry) + ", expected less than " +
-                           std::to_string(entries.size()));
+      return Status::usage("launch of kernel " + std::to_string(launch.entry) +
+                           ", expected less than " + std::to_string(entries.size()));
   pool_.run([&](unsigned worker) {
     for (size_t i = 0; i < line.size(); ++i) {
       uint64_t workers = std::min<uint64_t>(line[i].units, pool_.size());

@@ -22,7 +22,8 @@ std::set<std::string> machineFeatures() {
   std::set<std::string> features;
   for (std::string line; std::getline(file, line);) {
     size_t colon = line.find(':');
-    if (colon == std::string::npos || (line.rfind("flags", 0) != 0 && line.rfind("Features", 0) != 0))
+    if (colon == std::string::npos ||
+        (line.rfind("flags", 0) != 0 && line.rfind("Features", 0) != 0))
       continue;
     std::istringstream words(line.substr(colon + 1));
     for (std::string word; words >> word;)
@@ -34,12 +35,16 @@ std::set<std::string> machineFeatures() {
 
 /// LLVM's spellings of some features, and the kernel's.
 std::string kernelName(const std::string &feature) {
-  static const std::pair<const char *, const char *> names[] = {
-      {"sse3", "pni"},           {"sse4.1", "sse4_1"},
-      {"sse4.2", "sse4_2"},      {"lzcnt", "abm"},
-      {"cmpxchg16b", "cx16"},    {"sahf", "lahf_lm"},
-      {"avxvnni", "avx_vnni"},   {"avx512vnni", "avx512_vnni"},
-      {"avx512bf16", "avx512_bf16"}, {"avx512fp16", "avx512_fp16"}};
+  static const std::pair<const char *, const char *> names[] = {{"sse3", "pni"},
+                                                                {"sse4.1", "sse4_1"},
+                                                                {"sse4.2", "sse4_2"},
+                                                                {"lzcnt", "abm"},
+                                                                {"cmpxchg16b", "cx16"},
+                                                                {"sahf", "lahf_lm"},
+                                                                {"avxvnni", "avx_vnni"},
+                                                                {"avx512vnni", "avx512_vnni"},
+                                                                {"avx512bf16", "avx512_bf16"},
+                                                                {"avx512fp16", "avx512_fp16"}};
   for (auto [llvm, kernel] : names)
     if (feature == llvm)
       return kernel;

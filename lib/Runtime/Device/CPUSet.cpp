@@ -65,8 +65,8 @@ unsigned coresFirst(std::vector<int> &) { return 0; }
 
 /// The CPU quota of the process's control group (version 2) in cores, 0 if none.
 unsigned quotaCores() {
-  std::unique_ptr<std::FILE, int (*)(std::FILE *)> file(
-      std::fopen("/sys/fs/cgroup/cpu.max", "r"), &std::fclose);
+  std::unique_ptr<std::FILE, int (*)(std::FILE *)> file(std::fopen("/sys/fs/cgroup/cpu.max", "r"),
+                                                        &std::fclose);
   double quota = 0, period = 0;
   if (!file || std::fscanf(file.get(), "%lf %lf", &quota, &period) != 2 || period <= 0)
     return 0; // "max" is not a number: no quota

@@ -63,9 +63,9 @@ private:
 
 /// The CPUs that this process may use.
 struct CPUSet {
-  std::vector<int> cpus;  ///< one of each core first
-  unsigned cores = 1;     ///< how many of them are cores
-  unsigned threads = 1;   ///< cores, or fewer where the control group has a quota
+  std::vector<int> cpus; ///< one of each core first
+  unsigned cores = 1;    ///< how many of them are cores
+  unsigned threads = 1;  ///< cores, or fewer where the control group has a quota
 };
 CPUSet usableCPUs();
 

@@ -67,10 +67,10 @@ Result<CacheSize> qopt::planCache(const ExecutorOptions &options, const CacheLim
     size.maxContext = std::min<uint64_t>(size.maxContext, fitting * limits.pageTokens);
   uint64_t each = pagesOf(size.maxContext);
   if (size.maxContext == 0 || each > fitting) {
-    std::string message = "a sequence of " +
-                          number(options.maxContext ? options.maxContext : limits.pageTokens) +
-                          " tokens needs " + number(std::max<uint64_t>(each, 1) * limits.pageBytes) +
-                          " bytes of KV cache, but " + number(budget) + " are available";
+    std::string message =
+        "a sequence of " + number(options.maxContext ? options.maxContext : limits.pageTokens) +
+        " tokens needs " + number(std::max<uint64_t>(each, 1) * limits.pageBytes) +
+        " bytes of KV cache, but " + number(budget) + " are available";
     if (fitting > 0)
       message += ": the largest context that fits is " + number(fitting * limits.pageTokens);
     return Status::unavailable(std::move(message));

@@ -144,7 +144,8 @@ Result<bool> Engine::step() {
   for (const Scheduled &part : step) {
     RequestState &request = *part.state;
     std::span tokens(request.tokens);
-    state.chunks.push_back({&request.sequence, tokens.subspan(request.sequence.length(), part.tokens),
+    state.chunks.push_back({&request.sequence,
+                            tokens.subspan(request.sequence.length(), part.tokens),
                             part.last() ? LogitRows::last : LogitRows::none});
     if (!request.decodes()) {
       decode = false;
@@ -188,8 +189,12 @@ void Engine::State::takeInbox() {
     std::unique_ptr<RequestState> state = scheduler.remove(id);
     if (!state)
       continue;
-    TokenEvent event{id, -1, 0, FinishReason::cancelled,
-                     static_cast<uint32_t>(state->request.prompt.size()), state->generated()};
+    TokenEvent event{id,
+                     -1,
+                     0,
+                     FinishReason::cancelled,
+                     static_cast<uint32_t>(state->request.prompt.size()),
+                     state->generated()};
     finish(id);
     if (state->request.onToken)
       state->request.onToken(event);

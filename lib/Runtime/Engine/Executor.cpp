@@ -110,8 +110,8 @@ Status Executor::State::check(std::span<const Chunk> chunks) {
                              std::to_string(maxContext));
     for (int32_t token : chunk.tokens)
       if (token < 0 || uint32_t(token) >= vocabulary)
-        return Status::invalid("token " + std::to_string(token) +
-                               " is not in the vocabulary of " + std::to_string(vocabulary));
+        return Status::invalid("token " + std::to_string(token) + " is not in the vocabulary of " +
+                               std::to_string(vocabulary));
   }
   return Status::ok();
 }
@@ -122,8 +122,7 @@ void Executor::State::fill(std::span<const Chunk> chunks) {
     inputs.beginSequence(chunk.sequence->pages_);
     for (size_t i = 0; i < chunk.tokens.size(); ++i) {
       bool last = i + 1 == chunk.tokens.size();
-      bool wanted =
-          chunk.logits == LogitRows::all || (chunk.logits == LogitRows::last && last);
+      bool wanted = chunk.logits == LogitRows::all || (chunk.logits == LogitRows::last && last);
       inputs.addToken(chunk.tokens[i], chunk.sequence->length_ + i, wanted);
     }
   }
@@ -201,7 +200,8 @@ Result<std::span<const float>> Executor::step(std::span<const Chunk> chunks) {
   if (const std::byte *view = device.hostView(logits))
     return std::span(reinterpret_cast<const float *>(view), count);
   state.hostLogits.resize(count);
-  if (Status status = device.copyToHost(std::as_writable_bytes(std::span(state.hostLogits)), logits);
+  if (Status status =
+          device.copyToHost(std::as_writable_bytes(std::span(state.hostLogits)), logits);
       !status)
     return status;
   return std::span<const float>(state.hostLogits);

@@ -103,7 +103,8 @@ PlanLine::PlanLine(const Model &model, const artifact::Plan &plan, uint64_t aren
         command.args.push_back(pool + argument.kv_offset());
         break;
       case artifact::Argument::kInput:
-        if (argument.input() == artifact::NUM_TOKENS || argument.input() == artifact::NUM_LOGIT_ROWS)
+        if (argument.input() == artifact::NUM_TOKENS ||
+            argument.input() == artifact::NUM_LOGIT_ROWS)
           scalars_.push_back({line_.size(), command.args.size(), argument.input()});
         command.args.push_back(inputs.value(argument.input()));
         break;

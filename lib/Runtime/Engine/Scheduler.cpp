@@ -12,7 +12,8 @@ using namespace qopt;
 
 std::unique_ptr<RequestState> Scheduler::remove(RequestId id) {
   auto take = [&](auto &queue) -> std::unique_ptr<RequestState> {
-    auto found = std::find_if(queue.begin(), queue.end(), [&](auto &state) { return state->id == id; });
+    auto found =
+        std::find_if(queue.begin(), queue.end(), [&](auto &state) { return state->id == id; });
     if (found == queue.end())
       return nullptr;
     std::unique_ptr<RequestState> state = std::move(*found);

@@ -34,7 +34,9 @@ struct RequestState {
   uint32_t maxLength = 0;      ///< of tokens
   Sequence sequence;           ///< the tokens that were run
 
-  uint32_t generated() const { return static_cast<uint32_t>(tokens.size() - request.prompt.size()); }
+  uint32_t generated() const {
+    return static_cast<uint32_t>(tokens.size() - request.prompt.size());
+  }
   uint32_t pending() const { return static_cast<uint32_t>(tokens.size()) - sequence.length(); }
   bool decodes() const { return pending() == 1 && sequence.length() > 0; }
 };

@@ -66,8 +66,8 @@ Result<GenerateOptions> convert(const Generator &generator, const qopt_generate_
   qopt_generate_options from = read(given, defaultsOf(generator));
   GenerateOptions to;
   to.maxTokens = from.max_tokens;
-  to.sampling = {from.temperature, from.top_k, from.top_p,           from.min_p,
-                 from.repetition_penalty, from.seed, from.logprobs != 0};
+  to.sampling = {from.temperature,        from.top_k, from.top_p,        from.min_p,
+                 from.repetition_penalty, from.seed,  from.logprobs != 0};
   to.stopAtEos = !from.ignore_eos;
   if (from.stop_count && !from.stop)
     return missing("stop");
@@ -100,14 +100,9 @@ TextCallback convert(qopt_callback callback, void *user) {
   if (!callback)
     return {};
   return [=](const TextEvent &event) {
-    qopt_event converted = {event.request,
-                            event.text.c_str(),
-                            event.text.size(),
-                            event.token,
-                            event.logprob,
-                            convert(event.finish),
-                            event.promptTokens,
-                            event.generatedTokens};
+    qopt_event converted = {event.request,      event.text.c_str(),   event.text.size(),
+                            event.token,        event.logprob,        convert(event.finish),
+                            event.promptTokens, event.generatedTokens};
     return callback(&converted, user) == 0;
   };
 }
@@ -174,7 +169,8 @@ qopt_status qopt_model_load(const char *path, const qopt_model_options *options,
     qopt_model_options_init(&from);
     from = read(options, from);
     Result<Model> loaded = Model::load(
-        path, {.threads = from.threads, .pinThreads = from.pin_threads != 0, .verify = from.verify != 0});
+        path,
+        {.threads = from.threads, .pinThreads = from.pin_threads != 0, .verify = from.verify != 0});
     if (loaded)
       *model = new qopt_model{std::move(*loaded)};
     return loaded.status();

@@ -46,8 +46,9 @@ public:
       : stream_(std::move(stream)), onText_(std::move(onText)) {}
 
   bool operator()(const TokenEvent &event) {
-    TextEvent text{event.request, {},          event.token, event.logprob, event.finish,
-                   event.promptTokens, event.generatedTokens};
+    TextEvent text{event.request,        {},           event.token,
+                   event.logprob,        event.finish, event.promptTokens,
+                   event.generatedTokens};
     if (event.token >= 0)
       text.text = stream_.push(event.token);
     if (event.finish != FinishReason::none)
@@ -96,9 +97,9 @@ Result<Generator> Generator::create(Model model, const EngineOptions &options) {
   if (!tokenizer)
     return invalid(tokenizer.status());
   if (tokenizer->vocabularySize() > static_cast<int64_t>(model.vocabularySize()))
-    return invalid(Status::invalid("the tokenizer has " + std::to_string(tokenizer->vocabularySize()) +
-                                   " tokens, expected at most the model's " +
-                                   std::to_string(model.vocabularySize())));
+    return invalid(Status::invalid(
+        "the tokenizer has " + std::to_string(tokenizer->vocabularySize()) +
+        " tokens, expected at most the model's " + std::to_string(model.vocabularySize())));
   const artifact::ChatTemplate &source = manifest.chat_template();
   std::optional<ChatTemplate> chatTemplate;
   if (!source.source().empty()) {

@@ -5,9 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ToyModel.h"
-#include "Runtime/Artifact/Format.h"
 #include "qopt/Runtime/Artifact.h"
+#include "Runtime/Artifact/Format.h"
+#include "ToyModel.h"
 #include "qopt/Runtime/ArtifactWriter.h"
 #include <csignal>
 #include <cstring>
@@ -49,7 +49,8 @@ TEST(Artifact, RoundTrip) {
   Result<Artifact> artifact = Artifact::open(path);
   ASSERT_TRUE(artifact) << artifact.status().message();
   EXPECT_EQ(artifact->manifest().weights_size(), 2);
-  EXPECT_EQ(artifact->bytes(artifact->manifest().code()).size(), toy::read(QOPT_TOY_KERNELS).size());
+  EXPECT_EQ(artifact->bytes(artifact->manifest().code()).size(),
+            toy::read(QOPT_TOY_KERNELS).size());
   EXPECT_TRUE(artifact->verifySections());
   EXPECT_EQ(artifact->fileSize(), std::filesystem::file_size(path));
   Artifact moved = std::move(*artifact);
@@ -157,9 +158,7 @@ TEST(Artifact, EveryFieldIsChecked) {
       {"weight 'embed' has 18446744073709551615 bytes at ",
        [](Manifest &m) { m.mutable_weights(0)->mutable_section()->set_size(~uint64_t(0)); }},
       {"weight 'project' overlaps weight 'embed'",
-       [](Manifest &m) {
-         *m.mutable_weights(1)->mutable_section() = m.weights(0).section();
-       }},
+       [](Manifest &m) { *m.mutable_weights(1)->mutable_section() = m.weights(0).section(); }},
       {"kernel has entry 'a;b\\x0a', expected a C identifier",
        [](Manifest &m) { m.mutable_kernels(0)->set_entry("a;b\n"); }},
       {"there is no plan, expected at least one", [](Manifest &m) { m.clear_plans(); }},

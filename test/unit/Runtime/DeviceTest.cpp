@@ -5,9 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ToyModel.h"
-#include "Runtime/Artifact/Format.h"
 #include "qopt/Runtime/Device.h"
+#include "Runtime/Artifact/Format.h"
+#include "ToyModel.h"
 #include <cstring>
 #include <gtest/gtest.h>
 
@@ -95,7 +95,8 @@ TEST(CPUDevice, RefusesDamagedCode) {
   std::string text = "no code";
   auto noCode = load(*device, text, hashText(text), "toy_embed");
   ASSERT_FALSE(noCode);
-  EXPECT_NE(noCode.status().message().find("the code section can't be loaded: "), std::string::npos);
+  EXPECT_NE(noCode.status().message().find("the code section can't be loaded: "),
+            std::string::npos);
 }
 
 TEST(CheckCPU, NamesWhatIsMissing) {

@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ToyModel.h"
 #include "qopt/Runtime/Engine.h"
+#include "ToyModel.h"
 #include <atomic>
 #include <gtest/gtest.h>
 #include <map>
@@ -79,7 +79,8 @@ std::vector<Request> mix(std::vector<Outcome> &outcomes) {
   for (uint32_t i = 0; i < outcomes.size(); ++i) {
     SamplingParams sampling;
     if (i % 2)
-      sampling = {.temperature = 1, .topK = 50, .topP = 0.95f, .repetitionPenalty = 1.1f, .seed = i};
+      sampling = {
+          .temperature = 1, .topK = 50, .topP = 0.95f, .repetitionPenalty = 1.1f, .seed = i};
     requests.push_back(request(toy::tokens(1 + i * 4, i), 25, outcomes[i], sampling));
   }
   return requests;
@@ -144,8 +145,8 @@ TEST(Engine, StopTokenEnds) {
   run(engine);
   Request request = ::request(toy::tokens(10, 1), 8, stopped);
   request.stopTokens = {free.tokens[3]};
-  size_t length = std::find(free.tokens.begin(), free.tokens.end(), free.tokens[3]) -
-                  free.tokens.begin() + 1;
+  size_t length =
+      std::find(free.tokens.begin(), free.tokens.end(), free.tokens[3]) - free.tokens.begin() + 1;
   ASSERT_TRUE(engine.submit(std::move(request)));
   run(engine);
   EXPECT_EQ(stopped.tokens, std::vector(free.tokens.begin(), free.tokens.begin() + length));
@@ -155,8 +156,9 @@ TEST(Engine, StopTokenEnds) {
 TEST(Engine, ModelsEndTokenCanBeIgnored) {
   std::vector<int32_t> prompt = toy::tokens(10, 1);
   uint32_t first = argmax(toy::logits(prompt));
-  std::string path = toy::write(
-      "eos", [&](artifact::Manifest &manifest) { manifest.mutable_generation()->add_eos_ids(first); });
+  std::string path = toy::write("eos", [&](artifact::Manifest &manifest) {
+    manifest.mutable_generation()->add_eos_ids(first);
+  });
   Result<Model> model = Model::load(path);
   ASSERT_TRUE(model) << model.status().message();
   Result<Engine> engine = Engine::create(*model);

@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ToyModel.h"
 #include "qopt/Runtime/Executor.h"
+#include "ToyModel.h"
 #include <gtest/gtest.h>
 
 using namespace qopt;

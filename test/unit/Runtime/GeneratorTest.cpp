@@ -5,9 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ToyModel.h"
-#include "Runtime/Generator/TextStream.h"
 #include "qopt/Runtime/Generator.h"
+#include "Runtime/Generator/TextStream.h"
+#include "ToyModel.h"
 #include <gtest/gtest.h>
 #include <thread>
 
@@ -48,8 +48,8 @@ TEST(TextStream, StopStrings) {
       {"abc", {""}, "a|b|c|", false},
       {"abcd", {"bc"}, "a|||", true},
       {"abxcd", {"bc"}, "a||bx|c|d|", false},
-      {"aab", {"ab"}, "|a||", true},          // the second a starts the string anew
-      {"abab", {"abac"}, "|||ab|ab", false},  // held to the end
+      {"aab", {"ab"}, "|a||", true},         // the second a starts the string anew
+      {"abab", {"abac"}, "|||ab|ab", false}, // held to the end
       {"xyz", {"zz", "yz"}, "x|||", true},
       {"stop", {"stop", "to"}, "||s|", true}, // the string that is complete first
       {"h\xc3\xa9!", {"!"}, "h||\xc3\xa9||", true},
@@ -75,13 +75,12 @@ TEST(Generator, StreamsWhatItReturns) {
   options.maxTokens = 20;
   std::string streamed;
   uint32_t count = 0;
-  Result<Completion> completion =
-      generator.generate("hello", options, [&](const TextEvent &event) {
-        streamed += event.text;
-        EXPECT_EQ(event.generatedTokens, ++count);
-        EXPECT_EQ(event.promptTokens, 5u);
-        return true;
-      });
+  Result<Completion> completion = generator.generate("hello", options, [&](const TextEvent &event) {
+    streamed += event.text;
+    EXPECT_EQ(event.generatedTokens, ++count);
+    EXPECT_EQ(event.promptTokens, 5u);
+    return true;
+  });
   ASSERT_TRUE(completion) << completion.status().message();
   EXPECT_EQ(completion->text, streamed);
   EXPECT_EQ(completion->text, generator.tokenizer().decode(completion->tokens, true));

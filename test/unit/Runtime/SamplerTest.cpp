@@ -169,7 +169,8 @@ TEST(Sampler, FiltersDownToOneTokenAreGreedy) {
   int32_t best = argmax(values);
   Sampler sampler;
   for (const SamplingParams &params :
-       {SamplingParams{.temperature = 1, .topK = 1}, SamplingParams{.temperature = 1, .topP = 1e-6f},
+       {SamplingParams{.temperature = 1, .topK = 1},
+        SamplingParams{.temperature = 1, .topP = 1e-6f},
         SamplingParams{.temperature = 1, .minP = 1}, SamplingParams{.temperature = 1e-6f}})
     for (uint64_t position = 0; position < 20; ++position)
       EXPECT_EQ(sampler.sample(values, params, {}, position)->token, best);

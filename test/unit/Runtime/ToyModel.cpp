@@ -100,8 +100,8 @@ void addPlan(artifact::Manifest &manifest, uint32_t maxTokens) {
          page, bytes);
   launch(plan, 2, "attend", 0, 1, 0, x, layer, positions, sequences, tables, stride, tokens, hidden,
          page, bytes, y);
-  launch(plan, 3, "project", 0, 0, toy::vocabulary, y, input(artifact::LOGIT_ROWS), weight(1), logits,
-         rowsWanted, hidden, constant(toy::vocabulary));
+  launch(plan, 3, "project", 0, 0, toy::vocabulary, y, input(artifact::LOGIT_ROWS), weight(1),
+         logits, rowsWanted, hidden, constant(toy::vocabulary));
 }
 
 } // namespace
