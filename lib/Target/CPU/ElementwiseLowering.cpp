@@ -22,9 +22,6 @@ LogicalResult qopt::checkRegion(Block &block) {
     if (!isa<arith::ConstantOp, arith::AddFOp, arith::SubFOp, arith::MulFOp, arith::DivFOp,
              arith::NegFOp, arith::ExtFOp, arith::TruncFOp, math::ExpOp, kernel::YieldOp>(op))
       return op.emitOpError("has no vector code for the CPU");
-    for (Type type : op.getOperandTypes())
-      if (!isReadable(type))
-        return op.emitOpError("has an operand of ") << type << ", expected f32, bf16 or f16";
     for (Type type : op.getResultTypes())
       if (!isWritable(type))
         return op.emitOpError("has a result of ") << type << ", expected f32 or bf16";

@@ -69,7 +69,52 @@ static LogicalResult checkOutputs(Operation *op, ValueRange outs) {
   return success();
 }
 
+static LogicalResult checkInputs(Operation *op, ValueRange inputs) {
+  for (Value input : inputs) {
+    Type element = cast<MemRefType>(input.getType()).getElementType();
+    if (!isReadable(element))
+      return op->emitOpError("input of ")
+             << element << " has no kernel, expected f32, bf16, f16 or f8E4M3FN";
+  }
+  return success();
+}
+
+static LogicalResult checkCopy(kernel::GatherOp op) {
+  Type from = cast<MemRefType>(op.getInput().getType()).getElementType();
+  Type to = cast<MemRefType>(op.getOuts()[0].getType()).getElementType();
+  if (from == to)
+    return success();
+  return op.emitOpError("copies ") << from << " to " << to << ", expected the same type";
+}
+
+/// Every float that the launch reads one by one; codes and indices are other things.
+static SmallVector<Value> floatInputs(Operation *op) {
+  return llvm::TypeSwitch<Operation *, SmallVector<Value>>(op)
+      .Case([](kernel::GemmOp gemm) -> SmallVector<Value> {
+        if (gemm.getScales())
+          return {};
+        return {gemm.getInput()};
+      })
+      .Case([](kernel::NormOp norm) -> SmallVector<Value> {
+        return {norm.getInput(), norm.getWeight()};
+      })
+      .Case<kernel::QuantizeOp, kernel::RopeOp>(
+          [](auto launch) -> SmallVector<Value> { return {launch.getInput()}; })
+      .Case([](kernel::RopeAppendOp rope) -> SmallVector<Value> {
+        return {rope.getQuery(), rope.getKey(), rope.getValue()};
+      })
+      .Case([](kernel::KVAppendOp append) -> SmallVector<Value> {
+        return {append.getKey(), append.getValue()};
+      })
+      .Case([](kernel::AttentionOp attention) -> SmallVector<Value> {
+        return {attention.getQuery()};
+      })
+      .Default([](Operation *) { return SmallVector<Value>(); });
+}
+
 static LogicalResult checkLaunch(Operation *op, const CPUTarget &target) {
+  if (failed(checkInputs(op, floatInputs(op))))
+    return failure();
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](kernel::GemmOp gemm) {
         return success(succeeded(checkWeight(op, gemm.getWeight().getType(), target)) &&
@@ -91,6 +136,7 @@ static LogicalResult checkLaunch(Operation *op, const CPUTarget &target) {
       .Case([&](kernel::KVAppendOp append) { return checkCache(op, append.getCache().getType()); })
       .Case<kernel::NormOp, kernel::QuantizeOp, kernel::RotaryTableOp, kernel::RopeOp>(
           [&](auto launch) { return checkOutputs(op, launch.getOuts()); })
+      .Case([&](kernel::GatherOp gather) { return checkCopy(gather); })
       .Default([](Operation *) { return success(); });
 }
 
