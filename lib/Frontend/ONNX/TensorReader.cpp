@@ -155,7 +155,8 @@ Expected<StringRef> TensorReader::readExternal(const TensorProto &tensor, int64_
       return resolved.takeError();
     // A hard link may be a name of any file of the disk.
     sys::fs::file_status status;
-    if (!sys::fs::status(*resolved, status) && status.getLinkCount() > 1)
+    if (!sys::fs::status(*resolved, status) && sys::fs::is_regular_file(status) &&
+        status.getLinkCount() > 1)
       return onnx::error("external data file '{0}' has {1} hard links, expected 1",
                          printable(location), status.getLinkCount());
     Expected<std::unique_ptr<MemoryBuffer>> opened = openModelFile(*resolved);
