@@ -75,7 +75,7 @@ TOOLS = [
         "parameters": {"type": "object", "properties": {
             "city": {"type": "string", "description": "A city's name \u2014 caf\u00e9"},
             "days": {"type": "integer", "enum": [1, 3, 7]}}, "required": ["city"]},
-        "return": {"type": "object", "description": "A report"}}},
+        "return": {"type": "string", "description": "A report"}}},
     {"type": "function", "function": {
         "name": "add", "description": "Adds <two> numbers.",
         "parameters": {"type": "object", "properties": {

@@ -133,7 +133,7 @@ Value Evaluator::evaluateCall(const Expr &expr, const Value *caller) {
                                      : std::string("can't call a ") + callee.typeName());
   std::string error = checkArguments(*builtin, values.size() - expr.keywords.size(), expr.keywords);
   if (!error.empty())
-    return fail("'" + std::string(builtin->name) + "' " + error);
+    return fail(quoted(builtin->name) + " " + error);
   return callBuiltin(*builtin, callee.isMethod() ? callee.method().self : Value(),
                      std::move(values), expr.keywords);
 }

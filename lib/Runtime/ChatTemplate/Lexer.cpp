@@ -16,6 +16,13 @@ Status errorAt(Position at, std::string_view message) {
                          std::to_string(at.column) + ": " + std::string(message));
 }
 
+std::string quoted(std::string_view name) {
+  std::string text(1, '\'');
+  text += name;
+  text += '\'';
+  return text;
+}
+
 namespace {
 
 constexpr size_t maxSourceBytes = size_t(16) << 20;

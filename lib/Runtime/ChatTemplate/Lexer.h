@@ -31,6 +31,8 @@ struct Position {
 
 /// An error at a position: "chat template:3:14: message".
 Status errorAt(Position at, std::string_view message);
+/// 'name', for messages.
+std::string quoted(std::string_view name);
 
 enum class TokenKind {
   data,        ///< text outside of tags

@@ -33,7 +33,7 @@ static std::string describe(const Token &token) {
   case TokenKind::real:
     return "number";
   default:
-    return "'" + token.text + "'";
+    return quoted(token.text);
   }
 }
 
@@ -54,12 +54,10 @@ bool Parser::Nesting::isOk() {
   return false;
 }
 
-bool Parser::expectOp(std::string_view op) {
-  return skipOp(op) || unexpected("'" + std::string(op) + "'");
-}
+bool Parser::expectOp(std::string_view op) { return skipOp(op) || unexpected(quoted(op)); }
 
 bool Parser::expectName(std::string_view name) {
-  return skipName(name) || unexpected("'" + std::string(name) + "'");
+  return skipName(name) || unexpected(quoted(name));
 }
 
 bool Parser::expectIdentifier(std::string &name, std::string_view what) {

@@ -6,9 +6,9 @@
 //===----------------------------------------------------------------------===//
 ///
 /// \file
-/// Recursive descent in the order of Jinja2's own parser, whose quirks of
-/// precedence it keeps (a filter binds tighter than a unary minus's operand
-/// does not). A null expression or a false result means that `status` says why.
+/// Recursive descent in the order of Jinja2's own parser, whose precedence it
+/// keeps: a filter applies to the whole of `-x`, and to the last operand alone
+/// of `a + b`. After a null expression or a false result `status_` says why.
 ///
 //===----------------------------------------------------------------------===//
 #ifndef QOPT_RUNTIME_CHATTEMPLATE_PARSERIMPL_H

@@ -142,7 +142,7 @@ static Value tojsonFilter(Evaluator &evaluator, const Value &self, const Argumen
     else if (evaluator.charge(static_cast<uint64_t>(std::max<int64_t>(arguments[1].integer(), 0))))
       layout.indent =
           std::string(static_cast<size_t>(std::max<int64_t>(arguments[1].integer(), 0)), ' ');
-    layout.itemSeparator = ",";
+    layout.itemSeparator.assign(1, ',');
   }
   if (arguments.has(2) && !arguments[2].isNone()) {
     bool valid = arguments[2].isList() && arguments[2].list().items.size() == 2 &&
