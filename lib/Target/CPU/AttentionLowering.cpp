@@ -37,9 +37,8 @@ public:
 
   void run() {
     auto [first, last] = args.share(b, b.mulI(args.rows, pages.kvHeads));
-    b.loop(first, last, 1, [&](Value unit) {
-      emitUnit(b.divU(unit, pages.kvHeads), b.remU(unit, pages.kvHeads));
-    });
+    b.loop(first, last, 1,
+           [&](Value unit) { emitUnit(b.divU(unit, pages.kvHeads), b.remU(unit, pages.kvHeads)); });
   }
 
 private:
@@ -60,7 +59,8 @@ private:
     Type f32 = b.getF32Type();
     Value from = headRow(query, op.getQuery(), row, kvHead);
     b.loop(b.i64(0), b.i64(group * pages.headDim), channelLanes, [&](Value i) {
-      Value q = loadF32(b, query.element, b.at(from, b.mulI(i, query.elementBytes())), channelLanes);
+      Value q =
+          loadF32(b, query.element, b.at(from, b.mulI(i, query.elementBytes())), channelLanes);
       b.store(q, b.rowAt(queries, i, 4));
       b.store(b.constantF(b.vecF32(channelLanes), 0.0), b.rowAt(sums, i, 4));
     });
@@ -109,23 +109,23 @@ private:
     double scale = op.getScale().convertToDouble();
     forBlocks(pages.pageTokens / tokenLanes, [&](int64_t head, int64_t heads, int64_t vector,
                                                  int64_t vectors) {
-      SmallVector<Value> scores = b.loop(
-          b.i64(0), b.i64(pages.headDim), 1, zeros(heads * vectors, tokenLanes),
-          [&](Value d, ValueRange carried) {
-            SmallVector<Value> next(carried);
-            Value row = b.rowAt(keys, d, pages.keyRowBytes());
-            for (int64_t v = 0; v < vectors; ++v) {
-              int64_t offset = (vector + v) * tokenLanes * pages.elementBytes();
-              Value k = loadF32(b, pages.element, b.at(row, offset), tokenLanes);
-              for (int64_t h = 0; h < heads; ++h) {
-                Value pointer = b.rowAt(b.at(queries, 4 * (head + h) * pages.headDim), d, 4);
-                Value q = b.splat(b.load(b.getF32Type(), pointer), tokenLanes);
-                Value &sum = next[h * vectors + v];
-                sum = b.mulAdd(q, k, sum);
-              }
-            }
-            return next;
-          });
+      SmallVector<Value> scores =
+          b.loop(b.i64(0), b.i64(pages.headDim), 1, zeros(heads * vectors, tokenLanes),
+                 [&](Value d, ValueRange carried) {
+                   SmallVector<Value> next(carried);
+                   Value row = b.rowAt(keys, d, pages.keyRowBytes());
+                   for (int64_t v = 0; v < vectors; ++v) {
+                     int64_t offset = (vector + v) * tokenLanes * pages.elementBytes();
+                     Value k = loadF32(b, pages.element, b.at(row, offset), tokenLanes);
+                     for (int64_t h = 0; h < heads; ++h) {
+                       Value pointer = b.rowAt(b.at(queries, 4 * (head + h) * pages.headDim), d, 4);
+                       Value q = b.splat(b.load(b.getF32Type(), pointer), tokenLanes);
+                       Value &sum = next[h * vectors + v];
+                       sum = b.mulAdd(q, k, sum);
+                     }
+                   }
+                   return next;
+                 });
       Value masked = b.constantF(b.vecF32(tokenLanes), -std::numeric_limits<float>::infinity());
       for (int64_t v = 0; v < vectors; ++v) {
         Value isValid = emitIsValid((vector + v) * tokenLanes, valid);
@@ -193,8 +193,8 @@ private:
       for (int64_t h = 0; h < heads; ++h)
         for (int64_t v = 0; v < vectors; ++v)
           carried.push_back(b.load(b.vecF32(channelLanes), sumAt(h, v)));
-      SmallVector<Value> result = b.loop(
-          b.i64(0), valid, 1, carried, [&](Value token, ValueRange before) {
+      SmallVector<Value> result =
+          b.loop(b.i64(0), valid, 1, carried, [&](Value token, ValueRange before) {
             SmallVector<Value> next(before);
             Value row = b.rowAt(values, token, pages.valueRowBytes());
             for (int64_t v = 0; v < vectors; ++v) {

@@ -75,7 +75,7 @@ llvm::Expected<CPUTarget> CPUTarget::parse(llvm::StringRef name) {
   bool isCPU = cpu.consume_front("cpu") && (cpu.empty() || cpu.consume_front(":"));
   if (isCPU && (cpu == "native" || name == "cpu")) {
     if (llvm::Error error = addNative(target))
-      return std::move(error);
+      return error;
     return target;
   }
   int level = llvm::StringSwitch<int>(isCPU ? cpu : "")

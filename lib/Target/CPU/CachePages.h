@@ -26,8 +26,8 @@ struct CachePages {
 
   int64_t elementBytes() const { return element.getIntOrFloatBitWidth() / 8; }
   int64_t headBytes() const { return headDim * pageTokens * elementBytes(); }
-  int64_t keyRowBytes() const { return pageTokens * elementBytes(); }  ///< of one channel
-  int64_t valueRowBytes() const { return headDim * elementBytes(); }   ///< of one token
+  int64_t keyRowBytes() const { return pageTokens * elementBytes(); } ///< of one channel
+  int64_t valueRowBytes() const { return headDim * elementBytes(); }  ///< of one token
   int64_t layerBytes() const { return 2 * kvHeads * headBytes(); }
   int64_t pageBytes() const { return layers * layerBytes(); }
 
@@ -41,9 +41,11 @@ struct CachePages {
   /// layer's part of page 0.
   Value page(KernelBuilder &b, const KernelArguments &args, Value cache, Value row,
              Value index) const {
-    Value sequence = b.extU(b.load(b.getI32Type(), b.rowAt(args.sequences, row, 4)), b.getI64Type());
+    Value sequence =
+        b.extU(b.load(b.getI32Type(), b.rowAt(args.sequences, row, 4)), b.getI64Type());
     Value entry = b.addI(b.mulI(sequence, args.blockTableStride), index);
-    Value page = b.extU(b.load(b.getI32Type(), b.rowAt(args.blockTables, entry, 4)), b.getI64Type());
+    Value page =
+        b.extU(b.load(b.getI32Type(), b.rowAt(args.blockTables, entry, 4)), b.getI64Type());
     return b.rowAt(args.pointer(cache), page, pageBytes());
   }
 

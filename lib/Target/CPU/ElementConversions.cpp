@@ -33,7 +33,8 @@ static Value halfToF32(KernelBuilder &b, Value bits) {
   Value magnitude = b.shl(b.andI(wide, 0x7fff), 13);
   Value scaled = b.mulF(b.bitcast(magnitude, b.getF32Type()), 0x1p112);
   Value infinite = b.bitcast(b.orI(magnitude, 0x7f800000), b.getF32Type());
-  Value isFinite = b.cmpI(CmpIPredicate::slt, magnitude, b.constant(magnitude.getType(), 0x0f800000));
+  Value isFinite =
+      b.cmpI(CmpIPredicate::slt, magnitude, b.constant(magnitude.getType(), 0x0f800000));
   Value value = b.select(isFinite, scaled, infinite);
   Value sign = b.shl(b.andI(wide, 0x8000), 16);
   return b.bitcast(b.orI(b.bitcast(value, b.getI32Type()), sign), b.getF32Type());

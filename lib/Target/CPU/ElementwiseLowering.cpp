@@ -60,7 +60,8 @@ Value qopt::emitRegion(KernelBuilder &b, Block &block, ArrayRef<Value> args) {
           unary([&](Value x) -> Value { return arith::NegFOp::create(b, x); });
         })
         .Case([&](math::ExpOp) { unary([&](Value x) { return emitExp(b, x); }); })
-        .Case<arith::ExtFOp, arith::TruncFOp>([&](Operation *) { unary([](Value x) { return x; }); })
+        .Case<arith::ExtFOp, arith::TruncFOp>(
+            [&](Operation *) { unary([](Value x) { return x; }); })
         .Case([&](kernel::YieldOp yield) { result = values.at(yield.getValue()); });
   }
   return result;
@@ -82,8 +83,8 @@ void qopt::emitQuantizeRow(KernelBuilder &b, const Rows &codes, Value codesRow, 
     Value magnitude = b.andI(b.bitcast(value, b.getI32Type()), 0x7fffffff);
     b.store(b.maxS(b.load(b.vecI32(lanes), absmax), magnitude), absmax);
   });
-  Value largest = b.reduce(b.load(b.vecI32(width), absmax),
-                           [&](Value x, Value y) { return b.maxS(x, y); });
+  Value largest =
+      b.reduce(b.load(b.vecI32(width), absmax), [&](Value x, Value y) { return b.maxS(x, y); });
   bool isInteger = codes.element.isInteger(8);
   Type f32 = b.getF32Type();
   Value scale = b.divF(b.bitcast(largest, f32), b.constantF(f32, isInteger ? 127.5 : 448.0));
@@ -157,8 +158,7 @@ void qopt::emitGather(KernelBuilder &b, kernel::GatherOp op, const KernelArgumen
     Value to = b.rowAt(args.pointer(op.getOuts()[0]), row, out.rowBytes);
     b.loopColumns(out.columns, b.lanes(), [&](Value column, int64_t lanes) {
       Value offset = b.mulI(column, out.elementBytes());
-      b.store(b.load(b.vec(lanes, storageType(in.element)), b.at(from, offset)),
-              b.at(to, offset));
+      b.store(b.load(b.vec(lanes, storageType(in.element)), b.at(from, offset)), b.at(to, offset));
     });
   });
 }

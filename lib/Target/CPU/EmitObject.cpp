@@ -14,7 +14,6 @@
 #include "llvm/Analysis/TargetLibraryInfo.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
-#include "llvm/IR/Verifier.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/FileSystem.h"
@@ -71,7 +70,6 @@ static std::unique_ptr<llvm::Module> translate(ModuleOp module, const CPUTarget 
     // LLVM prefers half of the widest vectors on some processors.
     function.addFnAttr("prefer-vector-width", width);
     function.addFnAttr("min-legal-vector-width", width);
-    function.getArg(0)->addAttr(llvm::Attribute::ReadOnly);
   }
   return result;
 }
@@ -136,8 +134,7 @@ static llvm::Expected<llvm::SmallVector<char, 0>> emitObject(Compiled &compiled)
   llvm::SmallVector<char, 0> object;
   llvm::raw_svector_ostream os(object);
   llvm::legacy::PassManager passes;
-  if (compiled.machine->addPassesToEmitFile(passes, os, nullptr,
-                                            llvm::CodeGenFileType::ObjectFile))
+  if (compiled.machine->addPassesToEmitFile(passes, os, nullptr, llvm::CodeGenFileType::ObjectFile))
     return llvm::createStringError("the target cannot write an object");
   passes.run(*compiled.module);
   return object;
@@ -179,7 +176,7 @@ static llvm::Expected<std::string> link(llvm::ArrayRef<char> object) {
     return llvm::createStringError(code, "cannot create a temporary folder");
   std::string input = folder.file("kernels.o"), output = folder.file("kernels.so");
   if (llvm::Error error = writeFile(input, object))
-    return std::move(error);
+    return error;
   std::string messages;
   llvm::raw_string_ostream os(messages);
   lld::Result result = lld::lldMain(

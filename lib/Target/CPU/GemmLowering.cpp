@@ -31,8 +31,7 @@ public:
       : b(b), op(op), args(args), image(op.getWeight().getType()), in(op.getInput()),
         out(op.getOuts()[0]), lanes(b.lanes()), vectors(image.tileN / lanes),
         tileM(parameter("tile_m", 1)), isInt8(in.element.isInteger(8)),
-        isGrouped(isGroupedType(op.getWeight().getType())),
-        stagedBytes(isInt8 ? 1 : 4),
+        isGrouped(isGroupedType(op.getWeight().getType())), stagedBytes(isInt8 ? 1 : 4),
         stagedRow(llvm::alignTo(image.groups() * image.steps() * image.kPack * stagedBytes, 64)),
         staged(b.scratch(tileM * stagedRow)), sumsPerRow(isInt8 ? 1 : image.groups()) {
     if (isInt8 || image.minimum)
@@ -48,8 +47,7 @@ public:
       for (int64_t height = tileM; height > 0; height = largestPowerBelow(height)) {
         Value count = b.divU(b.subI(args.rows, row), height);
         Value end = b.addI(row, b.mulI(count, height));
-        b.loop(row, end, height,
-               [&](Value row) { emitRows(row, height, blockFirst, blockLast); });
+        b.loop(row, end, height, [&](Value row) { emitRows(row, height, blockFirst, blockLast); });
         row = end;
       }
     });
@@ -121,8 +119,8 @@ private:
       b.store(b.addI(b.load(b.vecI32(count), partial), wide), partial);
     });
     emitPadding(to);
-    Value sum = b.reduce(b.load(b.vecI32(lanes), partial),
-                         [&](Value x, Value y) { return b.addI(x, y); });
+    Value sum =
+        b.reduce(b.load(b.vecI32(lanes), partial), [&](Value x, Value y) { return b.addI(x, y); });
     b.store(sum, b.rowAt(sums, m, 4));
   }
 
@@ -152,16 +150,15 @@ private:
                            })
                   : emitWords(first, b.i64(0), height, width, zeros);
     for (int64_t t = 0; t < width; ++t)
-      emitStores(row, height, b.addI(tile, t), b.at(first, t * image.tileBytes()),
-                 t * vectors, width * vectors, totals);
+      emitStores(row, height, b.addI(tile, t), b.at(first, t * image.tileBytes()), t * vectors,
+                 width * vectors, totals);
   }
 
   /// total + scale * (sum over the group) + minimum * (sum of activations).
   Accumulators emitGroup(Value first, Value group, int64_t height, int64_t width,
                          const Accumulators &zeros, ValueRange before) {
     Value base = b.rowAt(first, group, image.groupBytes());
-    Accumulators partial =
-        emitWords(base, b.mulI(group, image.group), height, width, zeros);
+    Accumulators partial = emitWords(base, b.mulI(group, image.group), height, width, zeros);
     Accumulators totals(before);
     for (int64_t v = 0; v < width * vectors; ++v) {
       Value scale = loadChannels(base, v, image.scale, image.codeBytes());
@@ -184,8 +181,8 @@ private:
   /// into the group at `base`.
   Value loadChannels(Value base, int64_t v, Type element, int64_t offset) {
     int64_t channel = v % vectors * lanes;
-    int64_t place = v / vectors * image.tileBytes() + offset +
-                    channel * element.getIntOrFloatBitWidth() / 8;
+    int64_t place =
+        v / vectors * image.tileBytes() + offset + channel * element.getIntOrFloatBitWidth() / 8;
     return loadF32(b, element, b.at(base, place), lanes);
   }
 
@@ -257,12 +254,11 @@ private:
     auto store = [&](int64_t columns) {
       for (int64_t m = 0; m < height; ++m)
         for (int64_t v = 0; v < vectors; ++v)
-          forPieces(std::min(lanes, columns - v * lanes), lanes,
-                    [&](int64_t first, int64_t count) {
-                      Value piece = b.slice(results[m * vectors + v], first, count);
-                      Value column = b.addI(b.mulI(tile, image.tileN), v * lanes + first);
-                      emitStore(b.addI(row, m), column, piece);
-                    });
+          forPieces(std::min(lanes, columns - v * lanes), lanes, [&](int64_t first, int64_t count) {
+            Value piece = b.slice(results[m * vectors + v], first, count);
+            Value column = b.addI(b.mulI(tile, image.tileN), v * lanes + first);
+            emitStore(b.addI(row, m), column, piece);
+          });
     };
     int64_t lastColumns = image.n - (image.tiles() - 1) * image.tileN;
     if (lastColumns == image.tileN)
@@ -327,7 +323,8 @@ void qopt::emitEmbedding(KernelBuilder &b, kernel::EmbeddingOp op, const KernelA
   b.loop(first, last, 1, [&](Value row) {
     Value token = b.extU(b.load(b.getI32Type(), b.rowAt(args.pointer(op.getTokens()), row, 4)),
                          b.getI64Type());
-    Value tile = b.rowAt(args.pointer(op.getTable()), b.divU(token, image.tileN), image.tileBytes());
+    Value tile =
+        b.rowAt(args.pointer(op.getTable()), b.divU(token, image.tileN), image.tileBytes());
     Value channel = b.remU(token, image.tileN);
     Value outRow = b.rowAt(args.pointer(op.getOuts()[0]), row, out.rowBytes);
     b.loop(b.i64(0), b.i64(image.groups()), 1, [&](Value group) {

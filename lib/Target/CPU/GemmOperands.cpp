@@ -12,8 +12,8 @@ using namespace mlir;
 using namespace qopt;
 
 bool qopt::hasOperands(const WeightImage &image) {
-  bool isKnown = isReadable(image.element) || image.element.isInteger(4) ||
-                 image.element.isInteger(8);
+  bool isKnown =
+      isReadable(image.element) || image.element.isInteger(4) || image.element.isInteger(8);
   return isKnown && image.kPack * image.codeBits == 32;
 }
 

@@ -35,11 +35,6 @@ Value KernelBuilder::constantVector(ArrayRef<float> values) {
   return arith::ConstantOp::create(*this, cast<TypedAttr>(attr));
 }
 
-Value KernelBuilder::constantVector(ArrayRef<int16_t> values) {
-  auto attr = DenseElementsAttr::get(vec(values.size(), getI16Type()), values);
-  return arith::ConstantOp::create(*this, cast<TypedAttr>(attr));
-}
-
 Value KernelBuilder::mulAdd(Value a, Value b, Value c) {
   if (target.avx2)
     return math::FmaOp::create(*this, a, b, c);
@@ -161,7 +156,8 @@ void KernelBuilder::loop(Value low, Value high, int64_t step,
 
 void KernelBuilder::ifThen(Value condition, llvm::function_ref<void()> then,
                            llvm::function_ref<void()> otherwise) {
-  auto branch = scf::IfOp::create(*this, condition, /*withElseRegion=*/static_cast<bool>(otherwise));
+  auto branch =
+      scf::IfOp::create(*this, condition, /*withElseRegion=*/static_cast<bool>(otherwise));
   InsertionGuard guard(*this);
   setInsertionPointToStart(branch.thenBlock());
   then();
@@ -198,9 +194,7 @@ KernelArguments::KernelArguments(KernelBuilder &b, Operation *launch, Value args
     : worker(worker), workers(workers) {
   int64_t index = 0;
   auto next = [&]() { return b.load(b.getI64Type(), b.at(args, 8 * index++)); };
-  auto nextPointer = [&]() -> Value {
-    return LLVM::IntToPtrOp::create(b, b.ptrType(), next());
-  };
+  auto nextPointer = [&]() -> Value { return LLVM::IntToPtrOp::create(b, b.ptrType(), next()); };
   for (Value operand : launch->getOperands()) {
     if (!isa<BatchType>(operand.getType())) {
       pointers[operand] = nextPointer();

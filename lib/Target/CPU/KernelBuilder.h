@@ -26,13 +26,13 @@
 
 namespace qopt {
 
+using llvm::ArrayRef;
+using llvm::SmallVector;
 using mlir::Block;
 using mlir::Type;
 using mlir::Value;
 using mlir::ValueRange;
 using mlir::VectorType;
-using llvm::ArrayRef;
-using llvm::SmallVector;
 
 class KernelBuilder : public mlir::ImplicitLocOpBuilder {
 public:
@@ -54,9 +54,8 @@ public:
   /// A constant of an integer, float or vector type, the same in every lane.
   Value constant(Type type, int64_t value);
   Value constantF(Type type, double value);
-  /// A vector constant of these elements, of type f32 or i16.
+  /// A vector constant of these elements.
   Value constantVector(ArrayRef<float> values);
-  Value constantVector(ArrayRef<int16_t> values);
   Value i64(int64_t value) { return constant(getI64Type(), value); }
 
   //===--------------------------------------------------------------------===//
@@ -82,7 +81,8 @@ public:
   Value andI(Value a, int64_t b) { return andI(a, constant(a.getType(), b)); }
   Value orI(Value a, int64_t b) { return orI(a, constant(a.getType(), b)); }
   Value shl(Value a, int64_t bits) {
-    return bits ? mlir::arith::ShLIOp::create(*this, a, constant(a.getType(), bits)).getResult() : a;
+    return bits ? mlir::arith::ShLIOp::create(*this, a, constant(a.getType(), bits)).getResult()
+                : a;
   }
   Value shrU(Value a, int64_t bits) {
     return bits ? mlir::arith::ShRUIOp::create(*this, a, constant(a.getType(), bits)).getResult()
@@ -184,18 +184,17 @@ public:
 /// Static columns [0, columns) in pieces of a power of two lanes, at most `width`.
 void forPieces(int64_t columns, int64_t width, llvm::function_ref<void(int64_t, int64_t)> body);
 
-/// The argument that begins a launch's operand `index`, and the function around
-/// the emission.
+/// A launch's arguments, loaded in the order that KernelDialect.td gives.
 struct KernelArguments {
   KernelArguments(KernelBuilder &b, mlir::Operation *launch, Value args, Value worker,
                   Value workers);
 
-  /// Pointer to the first column of operand `index`: a buffer, weight or cache.
+  /// Pointer to the first column of an operand: a buffer, weight or cache.
   Value pointer(mlir::Value operand) const { return pointers.lookup(operand); }
   mlir::DenseMap<Value, Value> pointers;
   Value positions, sequences, blockTables, blockTableStride; ///< of the batch
-  Value rows;            ///< tokens or logit rows
-  Value worker, workers; ///< this one of how many
+  Value rows;                                                ///< tokens or logit rows
+  Value worker, workers;                                     ///< this one of how many
 
   /// The share [first, last) of `count` units that is this worker's.
   std::pair<Value, Value> share(KernelBuilder &b, Value count) const;

@@ -63,8 +63,7 @@ static std::string elementName(Type type) {
 /// w4a16_g64, w8a8_fp8, bf16, ...
 static std::string formatName(kernel::GemmOp op) {
   Type input = cast<MemRefType>(op.getInput().getType()).getElementType();
-  auto weight =
-      dyn_cast<QuantizedType>(op.getWeight().getType().getTensor().getElementType());
+  auto weight = dyn_cast<QuantizedType>(op.getWeight().getType().getTensor().getElementType());
   if (!weight)
     return elementName(input);
   std::string name = "w" + std::to_string(weight.getStorage().getIntOrFloatBitWidth()) + "a" +

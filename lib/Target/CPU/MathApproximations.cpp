@@ -58,9 +58,9 @@ SinCos qopt::emitSinCos(KernelBuilder &b, Value angle) {
   Value r = b.subF(a, b.mulF(n, 0x1.921fb544p+0));
   r = b.subF(r, b.mulF(n, 0x1.0b4611a626331p-34));
   Value square = b.mulF(r, r);
-  Value sinTail = polynomial(b, square,
-                             {-1.0 / 6, 1.0 / 120, -1.0 / 5040, 1.0 / 362880, -1.0 / 39916800,
-                              1.0 / 6227020800.0});
+  Value sinTail = polynomial(
+      b, square,
+      {-1.0 / 6, 1.0 / 120, -1.0 / 5040, 1.0 / 362880, -1.0 / 39916800, 1.0 / 6227020800.0});
   Value sin = b.mulAdd(b.mulF(r, square), sinTail, r);
   Value cos = polynomial(b, square,
                          {1.0, -1.0 / 2, 1.0 / 24, -1.0 / 720, 1.0 / 40320, -1.0 / 3628800,

@@ -46,9 +46,9 @@ void qopt::emitNorm(KernelBuilder &b, kernel::NormOp op, const KernelArguments &
     auto produce = [&](Value column, int64_t lanes) {
       Value x = loadF32(b, in.element, b.at(inRow, b.mulI(column, in.elementBytes())), lanes);
       Value normalised = roundThrough(b, in.element, b.mulF(x, b.splat(inverse, lanes)));
-      Value w = loadF32(b, weight.element,
-                        b.at(args.pointer(op.getWeight()), b.mulI(column, weight.elementBytes())),
-                        lanes);
+      Value w =
+          loadF32(b, weight.element,
+                  b.at(args.pointer(op.getWeight()), b.mulI(column, weight.elementBytes())), lanes);
       return b.mulF(normalised, w);
     };
     Value outRow = b.rowAt(args.pointer(op.getOuts()[0]), row, out.rowBytes);

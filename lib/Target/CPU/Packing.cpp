@@ -42,7 +42,6 @@ static void writeFloat(Type type, float value, char *to) {
   write16le(to, type.isBF16() ? floatToBf16(value) : floatToF16(value));
 }
 
-
 //===----------------------------------------------------------------------===//
 // Rows of one source in one tile
 //===----------------------------------------------------------------------===//
@@ -150,6 +149,7 @@ private:
     values.resize(count);
     if (llvm::Error error = piece.source->readRows(piece.first, piece.count, values.data()))
       return error;
+    roundToBf16(values);
     QuantizedRows rows;
     if (Status status = quantizeRows(scheme, values.data(), piece.count, image.k, rows); !status)
       return llvm::createStringError("tensor '" + piece.source->name() + "', counted from row " +
@@ -178,8 +178,8 @@ private:
   bool keep;
   ErrorEnergy &energy;
   std::vector<char> bytes;
-  std::vector<float> values, decoded; // [count, K]
-  std::vector<uint8_t> codes;         // [count, K]
+  std::vector<float> values, decoded;   // [count, K]
+  std::vector<uint8_t> codes;           // [count, K]
   std::vector<uint16_t> scales, minima; // [count, groups]
 };
 

@@ -73,8 +73,7 @@ void qopt::emitRotaryTable(KernelBuilder &b, kernel::RotaryTableOp op,
 
 /// Rotates the head at `head` by the row of the table: products and their sum
 /// each rounded. `body` gets the columns of the low half.
-static void rotateHead(KernelBuilder &b, Type element, Value head, Value tableRow,
-                       int64_t headDim,
+static void rotateHead(KernelBuilder &b, Type element, Value head, Value tableRow, int64_t headDim,
                        llvm::function_ref<void(int64_t column, const Rotated &)> body) {
   int64_t half = headDim / 2, bytes = element.getIntOrFloatBitWidth() / 8;
   forPieces(half, b.lanes(), [&](int64_t i, int64_t lanes) {

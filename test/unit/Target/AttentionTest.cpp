@@ -24,10 +24,8 @@ struct Model {
   bool isBF16;
 };
 
-const Model models[] = {{9, 3, 64, 64, true},
-                        {4, 1, 16, 64, false},
-                        {2, 2, 128, 16, true},
-                        {6, 2, 20, 12, true}};
+const Model models[] = {
+    {9, 3, 64, 64, true}, {4, 1, 16, 64, false}, {2, 2, 128, 16, true}, {6, 2, 20, 12, true}};
 constexpr int64_t layers = 2, layer = 1;
 
 /// Launches of a model: table, rope, rope_append, kv_append, attention.
@@ -148,7 +146,8 @@ public:
       uint64_t rows = count, tables = address(blockTables);
       uint64_t qRow = q.data(begin * columns), kRow = k.data(begin * kvColumns);
       uint64_t vRow = v.data(begin * kvColumns), out = rotated.data(begin * columns);
-      plan.run(first, {address(positions), address(sequences), tables, stride, address(table), rows},
+      plan.run(first,
+               {address(positions), address(sequences), tables, stride, address(table), rows},
                workers);
       if (fused) {
         plan.run(first + 2,

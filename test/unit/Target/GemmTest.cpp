@@ -52,9 +52,9 @@ const char *elementOf(Input input) {
 const Format formats[] = {
     {"fp32", Input::f32, "f32", std::nullopt},
     {"bf16", Input::bf16, "bf16", std::nullopt, true},
-    {"w8a8_int8", Input::int8, "!qopt.q<i8, per_channel, scale = f32>", Scheme::w8a8Int8()},
-    {"w8a8_fp8", Input::e4m3, "!qopt.q<f8E4M3FN, per_channel, scale = f32>", Scheme::w8a8Fp8()},
-    {"w8a16", Input::bf16, "!qopt.q<i8, per_channel, scale = f32>", Scheme::w8a8Int8()},
+    {"w8a8_int8", Input::int8, "!qopt.q<i8, per_channel, scale = bf16>", Scheme::w8a8Int8()},
+    {"w8a8_fp8", Input::e4m3, "!qopt.q<f8E4M3FN, per_channel, scale = bf16>", Scheme::w8a8Fp8()},
+    {"w8a16", Input::bf16, "!qopt.q<i8, per_channel, scale = bf16>", Scheme::w8a8Int8()},
     {"w8a16_g32", Input::bf16, "!qopt.q<i8, group = 32, scale = f16>",
      Scheme{Storage::int8, 32, ScaleType::f16}},
     {"w4a16_g32", Input::bf16, "!qopt.q<i4, group = 32, scale = bf16>", Scheme::w4a16(32)},
@@ -90,7 +90,8 @@ protected:
   }
 
   kernel::PackedType packedType(const Format &format, const Shape &shape, const CPUTarget &target) {
-    auto tensor = mlir::cast<mlir::RankedTensorType>(mlir::parseType(typeText(format, shape), &context));
+    auto tensor =
+        mlir::cast<mlir::RankedTensorType>(mlir::parseType(typeText(format, shape), &context));
     return kernel::PackedType::get(&context, tensor, cpuLayout(tensor, target));
   }
 
@@ -141,8 +142,7 @@ protected:
     Storage storage = format.input == Input::int8 ? Storage::int8 : Storage::e4m3;
     std::vector<uint8_t> codes(x.size());
     for (int64_t t = 0; t < tokens; ++t)
-      operands.scales.push_back(
-          quantizeToken(storage, x.data() + t * k, k, codes.data() + t * k));
+      operands.scales.push_back(quantizeToken(storage, x.data() + t * k, k, codes.data() + t * k));
     for (size_t i = 0; i < x.size(); ++i)
       operands.values[i] = codeValue(storage, codes[i]);
     operands.input = codes;
@@ -244,8 +244,8 @@ TEST_P(GemmTest, MatchesFloat64WhateverTheTiles) {
           std::vector<float> y = run(std::size(tileMs) * index + m, tokens, workers);
           int64_t used = tokens * shape.n;
           ASSERT_EQ(std::memcmp(y.data(), all.data(), used * sizeof(float)), 0)
-              << plan.entry(std::size(tileMs) * index + m) << " with " << tokens << " tokens, " << workers
-              << " workers";
+              << plan.entry(std::size(tileMs) * index + m) << " with " << tokens << " tokens, "
+              << workers << " workers";
           for (size_t i = used; i < y.size(); ++i)
             ASSERT_TRUE(std::isnan(y[i])) << "wrote beyond its rows";
         }

@@ -5,10 +5,10 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "qopt/Target/CPU/Packing.h"
 #include "CompiledPlan.h"
 #include "mlir/AsmParser/AsmParser.h"
 #include "qopt/Support/Float.h"
-#include "qopt/Target/CPU/Packing.h"
 #include <gtest/gtest.h>
 
 using namespace qopt;
@@ -81,7 +81,8 @@ TEST_F(PackingTest, RowMajorIsTheTensor) {
 }
 
 TEST_F(PackingTest, SourcesFollowEachOtherWithinATile) {
-  MemoryTensor q("q", 3, 2, counting(6)), k("k", 1, 2, counting(2, 7)), v("v", 2, 2, counting(4, 9));
+  MemoryTensor q("q", 3, 2, counting(6)), k("k", 1, 2, counting(2, 7)),
+      v("v", 2, 2, counting(4, 9));
   ASSERT_EQ(pack(type("6x2xf32", "tiled, tile_n = 4, k_pack = 1"), {&q, &k, &v}), "");
   ASSERT_EQ(image.size(), 128u);
   for (int64_t row = 0; row < 6; ++row)
@@ -118,8 +119,8 @@ TEST_F(PackingTest, BytesAreOffsetAndFollowedByChannelScales) {
 class GroupTensor : public MemoryTensor {
 public:
   GroupTensor(int64_t rows, int64_t columns, GroupQuantization stored)
-      : MemoryTensor("w", rows, columns, std::vector<float>(rows * columns, 1.0f)),
-        stored(stored) {}
+      : MemoryTensor("w", rows, columns, std::vector<float>(rows * columns, 1.0f)), stored(stored) {
+  }
 
   std::optional<GroupQuantization> groupQuantization() const override { return stored; }
   llvm::Error readGroups(int64_t first, int64_t count, uint8_t *codes, uint16_t *scales,
@@ -185,9 +186,10 @@ TEST_F(PackingTest, KeptBytesAreTheSourcesBits) {
 TEST_F(PackingTest, WhatTheSourceDoesNotStoreIsQuantized) {
   // Stored in groups of 32 and asked for groups of 16: from the values, all 1.
   GroupTensor tensor(4, 32, {4, 32, false, qopt::FloatType::f16});
-  ASSERT_EQ(pack(type("4x32x!qopt.q<i4, group = 16, scale = bf16>", "tiled, tile_n = 4, k_pack = 8"),
-                 {&tensor}, true),
-            "");
+  ASSERT_EQ(
+      pack(type("4x32x!qopt.q<i4, group = 16, scale = bf16>", "tiled, tile_n = 4, k_pack = 8"),
+           {&tensor}, true),
+      "");
   EXPECT_EQ(word(0), 0xffffffffu); // code 7, offset by 8
 }
 
@@ -196,8 +198,9 @@ TEST_F(PackingTest, ErrorsNameTheTensor) {
   values[6] = std::numeric_limits<float>::infinity();
   MemoryTensor infinite("model.w", 2, 4, values), small("model.w", 2, 4, counting(8));
   std::string quantized = "2x4x!qopt.q<i8, per_channel, scale = f32>";
-  EXPECT_EQ(pack(type(quantized, "tiled, tile_n = 1, k_pack = 4"), {&infinite}),
-            "tensor 'model.w', counted from row 1: row 0, column 2 holds inf, expected a finite value");
+  EXPECT_EQ(
+      pack(type(quantized, "tiled, tile_n = 1, k_pack = 4"), {&infinite}),
+      "tensor 'model.w', counted from row 1: row 0, column 2 holds inf, expected a finite value");
   EXPECT_EQ(pack(type("2x5xf32", "tiled, tile_n = 4, k_pack = 1"), {&small}),
             "tensor 'model.w' has rows of 4 elements, expected 5");
   EXPECT_EQ(pack(type("3x4xf32", "tiled, tile_n = 4, k_pack = 1"), {&small}),

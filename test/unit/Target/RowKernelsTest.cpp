@@ -110,10 +110,8 @@ kernel.plan @p max_tokens = 16 max_logit_rows = 16 {{
       plan.run(0, {address(x), address(weight), address(y), tokens}, workers);
       plan.run(1, {address(x32), address(weight), address(y32), tokens}, workers);
       for (int64_t t = 0; t < tokens; ++t) {
-        std::vector<float> e =
-            normRow(wide.data() + t * columns, w.data(), columns, 1e-5f, true);
-        std::vector<float> e32 =
-            normRow(x32.data() + t * columns, w.data(), columns, 1e-5f, false);
+        std::vector<float> e = normRow(wide.data() + t * columns, w.data(), columns, 1e-5f, true);
+        std::vector<float> e32 = normRow(x32.data() + t * columns, w.data(), columns, 1e-5f, false);
         for (int64_t k = 0; k < columns; ++k) {
           ASSERT_EQ(bf16ToFloat(y[t * columns + k]), e[k]) << t << ", " << k;
           ASSERT_EQ(y32[t * columns + k], e32[k]) << t << ", " << k;
@@ -125,8 +123,7 @@ kernel.plan @p max_tokens = 16 max_logit_rows = 16 {{
         plan.run(storage == Storage::int8 ? 2 : 3,
                  {address(x), address(weight), address(codes), address(scales), tokens}, workers);
         for (int64_t t = 0; t < tokens; ++t) {
-          std::vector<float> e = fromBf16(
-              {y.begin() + t * columns, y.begin() + (t + 1) * columns});
+          std::vector<float> e = fromBf16({y.begin() + t * columns, y.begin() + (t + 1) * columns});
           ASSERT_EQ(scales[t], quantizeToken(storage, e.data(), columns, expected.data()));
           ASSERT_EQ(std::memcmp(codes.data() + t * columns, expected.data(), columns), 0);
         }
@@ -154,9 +151,9 @@ kernel.plan @p_{0} max_tokens = 16 max_logit_rows = 16 {{
   ASSERT_TRUE(plan.valid());
   std::vector<float> x = randomValues(tokens * stride, 3);
   auto row = [&](int64_t t) { return x.data() + t * stride + 4; };
-  std::fill_n(row(1), columns, 0.0f);  // scale 1
+  std::fill_n(row(1), columns, 0.0f);   // scale 1
   std::fill_n(row(2), columns, 1e-40f); // a scale that is subnormal
-  row(3)[80] = 1e4f;                   // the others fall among e4m3's subnormals
+  row(3)[80] = 1e4f;                    // the others fall among e4m3's subnormals
   for (int64_t k = 0; k < columns; ++k) // ties and every small code
     row(4)[k] = static_cast<float>(k) * 0.5f * (k % 2 ? 1 : -1);
   row(4)[0] = 448.0f;
@@ -302,8 +299,8 @@ TEST_P(RowKernelsTest, EmbeddingReadsTiledTables) {
       {"f32", std::nullopt, 35},
       {"bf16", std::nullopt, 35},
       {"f16", std::nullopt, 34},
-      {"!qopt.q<i8, per_channel, scale = f32>", Scheme::w8a8Int8(), 35},
-      {"!qopt.q<f8E4M3FN, per_channel, scale = f32>", Scheme::w8a8Fp8(), 35},
+      {"!qopt.q<i8, per_channel, scale = bf16>", Scheme::w8a8Int8(), 35},
+      {"!qopt.q<f8E4M3FN, per_channel, scale = bf16>", Scheme::w8a8Fp8(), 35},
       {"!qopt.q<i8, group = 32, scale = f16>", Scheme{Storage::int8, 32, ScaleType::f16}, 64},
       {"!qopt.q<i4, group = 32, scale = bf16>", Scheme::w4a16(32), 64},
       {"!qopt.q<ui4, group = 32, scale = f16, min = f16>",
@@ -316,7 +313,8 @@ TEST_P(RowKernelsTest, EmbeddingReadsTiledTables) {
   std::vector<kernel::PackedType> types;
   std::string text;
   for (const Table &table : tables) {
-    std::string tensor = llvm::formatv("tensor<{0}x{1}x{2}>", vocabulary, table.columns, table.type);
+    std::string tensor =
+        llvm::formatv("tensor<{0}x{1}x{2}>", vocabulary, table.columns, table.type);
     auto type = mlir::cast<mlir::RankedTensorType>(mlir::parseType(tensor, &context));
     types.push_back(kernel::PackedType::get(&context, type, cpuLayout(type, *target)));
     std::string packed;

@@ -33,7 +33,7 @@ struct CPUTarget {
   std::string triple;                ///< x86_64-unknown-linux-gnu
   std::string cpu;                   ///< LLVM's name
   std::vector<std::string> features; ///< what the code needs, as the artifact checks: avx512f, ...
-  bool avx2 = false, avx512 = false, vnni = false, bf16 = false;
+  bool avx2 = false, avx512 = false, vnni = false;
   int64_t vectorLanes = 4; ///< float32 lanes of the widest vector
 
   /// Parses `cpu`, `cpu:native`, `cpu:x86-64-v2`, `-v3`, `-v4`, `cpu:znver4`.

@@ -31,14 +31,14 @@ kernel::LayoutAttr cpuLayout(mlir::RankedTensorType type, const CPUTarget &targe
 struct WeightImage {
   explicit WeightImage(kernel::PackedType type);
 
-  int64_t n, k;             ///< channels; elements of a channel
-  int64_t tileN, kPack;     ///< channels of a tile, elements of K side by side
-  int64_t group;            ///< elements that share a scale: K when per channel or plain
-  int64_t codeBits;         ///< bits of an element
-  int64_t alignment;        ///< of a tile: 64, or 1 in row_major
-  mlir::Type element;       ///< what is stored: bf16, i4, ...
-  mlir::Type scale;         ///< null when plain
-  mlir::Type minimum;       ///< null unless affine
+  int64_t n, k;         ///< channels; elements of a channel
+  int64_t tileN, kPack; ///< channels of a tile, elements of K side by side
+  int64_t group;        ///< elements that share a scale: K when per channel or plain
+  int64_t codeBits;     ///< bits of an element
+  int64_t alignment;    ///< of a tile: 64, or 1 in row_major
+  mlir::Type element;   ///< what is stored: bf16, i4, ...
+  mlir::Type scale;     ///< null when plain
+  mlir::Type minimum;   ///< null unless affine
 
   int64_t tiles() const { return llvm::divideCeil(n, tileN); }
   int64_t groups() const { return k / group; }
@@ -46,9 +46,7 @@ struct WeightImage {
   int64_t stepBytes() const { return tileN * kPack * codeBits / 8; }
   int64_t codeBytes() const { return steps() * stepBytes(); } ///< of a group
   int64_t scaleBytes() const { return scale ? tileN * scale.getIntOrFloatBitWidth() / 8 : 0; }
-  int64_t minimumBytes() const {
-    return minimum ? tileN * minimum.getIntOrFloatBitWidth() / 8 : 0;
-  }
+  int64_t minimumBytes() const { return minimum ? tileN * minimum.getIntOrFloatBitWidth() / 8 : 0; }
   int64_t groupBytes() const { return codeBytes() + scaleBytes() + minimumBytes(); }
   int64_t tileBytes() const { return llvm::alignTo(groups() * groupBytes(), alignment); }
   int64_t bytes() const { return tiles() * tileBytes(); }
