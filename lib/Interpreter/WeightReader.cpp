@@ -96,6 +96,7 @@ llvm::Error WeightReader::readSource(const WeightTensor &tensor, WeightOp op, in
       llvm::append_range(rows.values, values);
       return llvm::Error::success();
     }
+    roundToBf16(values);
     if (Status status = quantizeRows(*rows.scheme, values.data(), count, rows.columns, part);
         !status)
       return error("tensor '" + tensor.name() + "', in the rows from " + Twine(first) + ": " +

@@ -88,8 +88,6 @@ private:
     auto weight = linear.getWeight().getDefiningOp<WeightOp>();
     if (!weight)
       return linear.emitError("expected a named weight");
-    Builder builder(linear);
-    Type f32 = builder.getF32Type();
     switch (format) {
     case Format::fp32:
     case Format::bf16:
@@ -97,10 +95,10 @@ private:
     case Format::keep:
       return success(); // by weight, below: the source decides
     case Format::fp8:
-      quantizeBoth(linear, weight, Float8E4M3FNType::get(&getContext()), cast<FloatType>(f32));
+      quantizeBoth(linear, weight, Float8E4M3FNType::get(&getContext()));
       return success();
     case Format::int8:
-      quantizeBoth(linear, weight, builder.getI8Type(), cast<FloatType>(f32));
+      quantizeBoth(linear, weight, IntegerType::get(&getContext(), 8));
       return success();
     case Format::w4a16:
       return quantizeGroups(linear, weight);
@@ -112,11 +110,14 @@ private:
     weight.getResult().setType(cast<RankedTensorType>(weight.getType()).clone(type));
   }
 
-  /// Per-channel codes times per-token codes.
-  void quantizeBoth(LinearOp linear, WeightOp weight, Type storage, FloatType scale) {
-    setWeightType(weight, QuantizedType::get(storage, QuantizedType::perChannel, scale));
+  /// Per-channel codes times per-token codes. The channels' scales are bf16, as
+  /// checkpoints of these formats hold them; the tokens' are float32.
+  void quantizeBoth(LinearOp linear, WeightOp weight, Type storage) {
+    setWeightType(weight, QuantizedType::get(storage, QuantizedType::perChannel,
+                                             BFloat16Type::get(&getContext())));
     auto input = cast<TypedValue<RankedTensorType>>(linear.getInput());
-    Type type = input.getType().clone(QuantizedType::get(storage, QuantizedType::perToken, scale));
+    Type type = input.getType().clone(QuantizedType::get(storage, QuantizedType::perToken,
+                                                         Float32Type::get(&getContext())));
     // Layers that read one value read one quantization of it.
     for (Operation *user : input.getUsers())
       if (auto quantize = dyn_cast<QuantizeOp>(user); quantize && quantize.getType() == type)

@@ -21,8 +21,8 @@ func.func @forward(%tokens: tensor<?xi32>, %batch: !qopt.batch,
   // BF16: qopt.embedding {{.*}} -> tensor<?x64xbf16>
   %x = qopt.embedding %tokens, %table : (tensor<?xi32>, tensor<128x64xf32>) -> tensor<?x64xf32>
   // FP32: qopt.weight @a stored {{.*}} : tensor<64x64xf32>
-  // INT8: qopt.weight @a stored {{.*}} : tensor<64x64x!qopt.q<i8, per_channel, scale = f32>>
-  // FP8: qopt.weight @a stored {{.*}} : tensor<64x64x!qopt.q<f8E4M3FN, per_channel, scale = f32>>
+  // INT8: qopt.weight @a stored {{.*}} : tensor<64x64x!qopt.q<i8, per_channel, scale = bf16>>
+  // FP8: qopt.weight @a stored {{.*}} : tensor<64x64x!qopt.q<f8E4M3FN, per_channel, scale = bf16>>
   // W4: qopt.weight @a stored {{.*}} {qopt.note = "group size 64: 128 does not divide K = 64, 64 does"} : tensor<64x64x!qopt.q<i4, group = 64, scale = bf16>>
   // W4A: qopt.weight @a stored {{[^{]*}} : tensor<64x64x!qopt.q<ui4, group = 32, scale = bf16, min = bf16>>
   // KEEP: qopt.weight @a stored {{.*}} : tensor<64x64x!qopt.q<ui4, group = 32, scale = f16, min = f16>>

@@ -39,8 +39,8 @@ struct Scheme {
   int64_t groupSize = 0; ///< elements along K that share a scale; 0: the row
   ScaleType scaleType = ScaleType::f32;
 
-  static Scheme w8a8Fp8() { return {Storage::e4m3, 0, ScaleType::f32}; }
-  static Scheme w8a8Int8() { return {Storage::int8, 0, ScaleType::f32}; }
+  static Scheme w8a8Fp8() { return {Storage::e4m3, 0, ScaleType::bf16}; }
+  static Scheme w8a8Int8() { return {Storage::int8, 0, ScaleType::bf16}; }
   static Scheme w4a16(int64_t groupSize, bool affine = false) {
     return {affine ? Storage::uint4 : Storage::int4, groupSize, ScaleType::bf16};
   }

@@ -16,6 +16,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <span>
 
 namespace qopt {
 
@@ -32,6 +33,12 @@ inline uint16_t floatToBf16(float value) {
 }
 
 inline float roundToBf16(float value) { return bf16ToFloat(floatToBf16(value)); }
+
+/// The same for each of \p values, in place.
+inline void roundToBf16(std::span<float> values) {
+  for (float &value : values)
+    value = roundToBf16(value);
+}
 
 inline float f16ToFloat(uint16_t bits) {
   uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;

@@ -86,7 +86,7 @@ def AssignSchemes : Pass<"qopt-assign-schemes", "::mlir::ModuleOp"> {
     ```
     becomes with `format=w8a8-int8`
     ```mlir
-    %w = qopt.weight @w : tensor<64x64x!qopt.q<i8, per_channel, scale = f32>>
+    %w = qopt.weight @w : tensor<64x64x!qopt.q<i8, per_channel, scale = bf16>>
     %q = qopt.quantize %x
       : (tensor<?x64xbf16>) -> tensor<?x64x!qopt.q<i8, per_token, scale = f32>>
     %y = qopt.linear %q, %w : (...) -> tensor<?x64xbf16>
