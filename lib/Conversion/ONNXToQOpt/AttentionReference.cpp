@@ -39,9 +39,8 @@ std::vector<double> AttentionReference::scores(StepShape step, ArrayRef<int64_t>
         for (int64_t t = 0; t < past + seq; ++t) {
           int64_t kv = h / group;
           const double *a = q.data() + ((b * seq + s) * heads + h) * size;
-          const double *c = t < past
-                                ? pastKey.data() + ((b * kvHeads + kv) * past + t) * size
-                                : k.data() + ((b * seq + t - past) * kvHeads + kv) * size;
+          const double *c = t < past ? pastKey.data() + ((b * kvHeads + kv) * past + t) * size
+                                     : k.data() + ((b * seq + t - past) * kvHeads + kv) * size;
           double sum = 0.0;
           for (int64_t i = 0; i < size; ++i)
             sum += a[i] * c[i];
@@ -50,13 +49,11 @@ std::vector<double> AttentionReference::scores(StepShape step, ArrayRef<int64_t>
   return result;
 }
 
-std::vector<double> AttentionReference::attend(StepShape step, ArrayRef<int64_t> positions,
-                                               ArrayRef<int64_t> mask,
-                                               const std::vector<double> &query,
-                                               const std::vector<double> &key,
-                                               const std::vector<double> &value,
-                                               ArrayRef<double> pastKey,
-                                               ArrayRef<double> pastValue) const {
+std::vector<double>
+AttentionReference::attend(StepShape step, ArrayRef<int64_t> positions, ArrayRef<int64_t> mask,
+                           const std::vector<double> &query, const std::vector<double> &key,
+                           const std::vector<double> &value, ArrayRef<double> pastKey,
+                           ArrayRef<double> pastValue) const {
   auto [batch, seq, past] = step;
   int64_t total = past + seq, group = heads / kvHeads;
   std::vector<double> all = scores(step, positions, query, key, pastKey);
@@ -77,9 +74,8 @@ std::vector<double> AttentionReference::attend(StepShape step, ArrayRef<int64_t>
             continue;
           double weight = std::exp(row[t] - most) / sum;
           int64_t kv = h / group;
-          const double *v = t < past
-                                ? pastValue.data() + ((b * kvHeads + kv) * past + t) * size
-                                : value.data() + ((b * seq + t - past) * kvHeads + kv) * size;
+          const double *v = t < past ? pastValue.data() + ((b * kvHeads + kv) * past + t) * size
+                                     : value.data() + ((b * seq + t - past) * kvHeads + kv) * size;
           for (int64_t i = 0; i < size; ++i)
             y[i] += weight * v[i];
         }

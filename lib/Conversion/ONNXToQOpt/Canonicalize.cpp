@@ -63,8 +63,7 @@ struct RewritePow : NodePattern {
       return rewriter.notifyMatchFailure(node, "not a power");
     Value x = node.getInput(0), exponent = node.getInput(1);
     ElementsAttr elements = exponent ? constantElements(exponent) : ElementsAttr();
-    if (!x || !elements || elements.getNumElements() != 1 ||
-        elements.getShapedType().getRank() > 1)
+    if (!x || !elements || elements.getNumElements() != 1 || elements.getShapedType().getRank() > 1)
       return rewriter.notifyMatchFailure(node, "the exponent is no constant scalar");
     llvm::Expected<Tensor> value = fromElements(elements);
     if (!value) {
@@ -126,8 +125,8 @@ struct DivideByConstant : NodePattern {
     ElementsAttr elements = constantElements(divisor);
     GraphBuilder graph(rewriter, node.getLoc());
     Type type = elements.getElementType();
-    Value factor = graph.constant(makeReals(type, elements.getShapedType().getShape(),
-                                            {roundTo(type, 1.0 / *value)}));
+    Value factor = graph.constant(
+        makeReals(type, elements.getShapedType().getShape(), {roundTo(type, 1.0 / *value)}));
     rewriter.replaceOp(node, graph.node("Mul", {node.getInput(0), factor}));
     return success();
   }
@@ -143,7 +142,8 @@ struct TransposeInitializer : NodePattern {
       return rewriter.notifyMatchFailure(node, "not the transpose of an initializer");
     auto type = cast<RankedTensorType>(source.getType());
     auto perm = node.getInts("perm");
-    if (type.getRank() != 2 || source.getRowOffset() || !isa<mlir::FloatType>(type.getElementType()) ||
+    if (type.getRank() != 2 || source.getRowOffset() ||
+        !isa<mlir::FloatType>(type.getElementType()) ||
         (perm && *perm != SmallVector<int64_t>{1, 0}))
       return rewriter.notifyMatchFailure(node, "not the transpose of a whole matrix");
     auto transposed =
@@ -162,8 +162,7 @@ struct UnpackLinear : NodePattern {
     if (!node.is("Split"))
       return rewriter.notifyMatchFailure(node, "not a split");
     NodeOp product = definedBy(node.getInput(0), "MatMul");
-    auto packed =
-        product ? product.getInputs()[1].getDefiningOp<InitializerOp>() : InitializerOp();
+    auto packed = product ? product.getInputs()[1].getDefiningOp<InitializerOp>() : InitializerOp();
     if (!packed || packed.getRowOffset())
       return rewriter.notifyMatchFailure(node, "not of a product with a whole weight");
     auto type = cast<RankedTensorType>(packed.getType());

@@ -21,7 +21,7 @@ constexpr double hidden = -3.0e38;
 /// Queries [B, H, S, D], keys and values [B, Hkv, T, D].
 struct Operands {
   Value query, key, value;
-  Value mask;   ///< boolean or additive, broadcast to [B, H, S, T]; may be null
+  Value mask;    ///< boolean or additive, broadcast to [B, H, S, T]; may be null
   bool isCausal; ///< aligned to the last key
   double scale;
   int64_t heads, kvHeads, size;
@@ -81,8 +81,7 @@ static Value mergeHeads(GraphBuilder &graph, Value x) {
 static bool bringToHeads(GraphBuilder &graph, Operands &op, int64_t heads, int64_t kvHeads,
                          ShapeOracle shapeOf) {
   std::optional<Shape> q = shapeOf(op.query), k = shapeOf(op.key), v = shapeOf(op.value);
-  if (!q || !k || !v || k->size() != v->size() || q->size() != k->size() ||
-      k->back() != v->back())
+  if (!q || !k || !v || k->size() != v->size() || q->size() != k->size() || k->back() != v->back())
     return false;
   op.heads = heads;
   op.kvHeads = kvHeads;

@@ -15,9 +15,9 @@ using Results = std::optional<SmallVector<Value>>;
 /// With x = [a, b] along the last axis, [a cos - b sin, b cos + a sin]. x is
 /// [batch, heads, seq, size]; cos and sin broadcast to [batch, heads, seq, size / 2].
 static Value rotate(GraphBuilder &graph, Value x, Value cos, Value sin) {
-  auto halves = NodeOp::create(
-      graph.builder, graph.loc, SmallVector<Type>(2, UnknownType::get(graph.builder.getContext())),
-      "Split", x, {graph.attr("axis", -1), graph.attr("num_outputs", 2)});
+  auto halves = NodeOp::create(graph.builder, graph.loc,
+                               SmallVector<Type>(2, UnknownType::get(graph.builder.getContext())),
+                               "Split", x, {graph.attr("axis", -1), graph.attr("num_outputs", 2)});
   Value a = halves.getResult(0), b = halves.getResult(1);
   Value first = graph.node("Sub", {graph.node("Mul", {a, cos}), graph.node("Mul", {b, sin})});
   Value second = graph.node("Add", {graph.node("Mul", {b, cos}), graph.node("Mul", {a, sin})});

@@ -46,7 +46,8 @@ static bool fitLlama3(const std::vector<double> &frequencies, RopeConfig &config
     if (!(config.factor > 1.0))
       continue;
     for (size_t i = 0; i < n; ++i) {
-      double smooth = (frequencies[i] / base(i) - 1.0 / config.factor) / (1.0 - 1.0 / config.factor);
+      double smooth =
+          (frequencies[i] / base(i) - 1.0 / config.factor) / (1.0 - 1.0 / config.factor);
       if (smooth < 0.01 || smooth > 0.99)
         continue;
       double context = (3.0 * smooth + 1.0) * 2.0 * std::numbers::pi / base(i);

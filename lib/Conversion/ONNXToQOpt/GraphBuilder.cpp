@@ -21,7 +21,8 @@ ElementsAttr qopt::onnx_graph::constantElements(Value value) {
 
 std::optional<double> qopt::onnx_graph::constantReal(Value value) {
   ElementsAttr elements = constantElements(value);
-  if (!elements || elements.getNumElements() != 1 || !isa<mlir::FloatType>(elements.getElementType()))
+  if (!elements || elements.getNumElements() != 1 ||
+      !isa<mlir::FloatType>(elements.getElementType()))
     return std::nullopt;
   llvm::Expected<Tensor> tensor = fromElements(elements);
   if (!tensor) {

@@ -43,9 +43,7 @@ public:
   mlir::Value integer(int64_t value) {
     return constant(makeInts(builder.getI64Type(), {}, {value}));
   }
-  mlir::Value real(double value) {
-    return constant(makeReals(builder.getF32Type(), {}, {value}));
-  }
+  mlir::Value real(double value) { return constant(makeReals(builder.getF32Type(), {}, {value})); }
   mlir::Value cast(mlir::Value value, mlir::Type type) {
     return node("Cast", value, builder.getNamedAttr("to", mlir::TypeAttr::get(type)));
   }

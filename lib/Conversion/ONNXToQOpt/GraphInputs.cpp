@@ -78,9 +78,9 @@ llvm::Expected<GraphInputs> GraphInputs::find(func::FuncOp func) {
   for (BlockArgument past : inputs.pasts)
     if (cast<RankedTensorType>(past.getType()).getDimSize(1) != inputs.kvHeads() ||
         cast<RankedTensorType>(past.getType()).getDimSize(3) != inputs.headSize())
-      return llvm::createStringError(
-          llvm::formatv("graph input '{0}' differs in shape from '{1}'", inputName(func, past),
-                        inputName(func, inputs.pasts.front())));
+      return llvm::createStringError(llvm::formatv("graph input '{0}' differs in shape from '{1}'",
+                                                   inputName(func, past),
+                                                   inputName(func, inputs.pasts.front())));
   return inputs;
 }
 
@@ -95,8 +95,8 @@ void GraphInputs::bind(Evaluator &evaluator, StepShape step) const {
     return cast<RankedTensorType>(argument.getType()).getElementType();
   };
   int64_t tokens = step.batch * step.seq, total = step.past + step.seq;
-  evaluator.bind(ids, makeInts(elementType(ids), {step.batch, step.seq},
-                               std::vector<int64_t>(tokens, 0)));
+  evaluator.bind(
+      ids, makeInts(elementType(ids), {step.batch, step.seq}, std::vector<int64_t>(tokens, 0)));
   if (mask)
     evaluator.bind(mask, makeInts(elementType(mask), {step.batch, total},
                                   std::vector<int64_t>(step.batch * total, 1)));
@@ -104,10 +104,10 @@ void GraphInputs::bind(Evaluator &evaluator, StepShape step) const {
     std::vector<int64_t> values(tokens);
     for (int64_t i = 0; i < tokens; ++i)
       values[i] = step.past + i % step.seq;
-    evaluator.bind(positions, makeInts(elementType(positions), {step.batch, step.seq},
-                                       std::move(values)));
+    evaluator.bind(positions,
+                   makeInts(elementType(positions), {step.batch, step.seq}, std::move(values)));
   }
   for (BlockArgument past : pasts)
-    evaluator.bind(past, makeUnknown(elementType(past),
-                                     {step.batch, kvHeads(), step.past, headSize()}));
+    evaluator.bind(past,
+                   makeUnknown(elementType(past), {step.batch, kvHeads(), step.past, headSize()}));
 }

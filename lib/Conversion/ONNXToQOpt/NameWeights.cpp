@@ -25,8 +25,7 @@ LogicalResult Raiser::rename(Value value, const Twine &name) {
                             view->second.transposed, view->second.rowOffset,
                             view->second.shape[0]});
   named.insert(op);
-  op.setSourcesAttr(
-      builder.getArrayAttr(FlatSymbolRefAttr::get(builder.getContext(), canonical)));
+  op.setSourcesAttr(builder.getArrayAttr(FlatSymbolRefAttr::get(builder.getContext(), canonical)));
   return success();
 }
 
@@ -91,8 +90,8 @@ LogicalResult Raiser::nameWeights(Value logits) {
     auto down = product ? onlyUser<LinearOp>(product.getResult()) : LinearOp();
     auto second = down ? onlyUser<AddOp>(down.getResult()) : AddOp();
     if (!second)
-      return attention.emitError() << "layer " << index
-                                   << " is not attention, residual, norm, MLP and residual";
+      return attention.emitError()
+             << "layer " << index << " is not attention, residual, norm, MLP and residual";
     auto linear = query.getDefiningOp<LinearOp>();
     if (failed(nameNorm(linear ? linear.getInput() : Value(), prefix + "input_layernorm")) ||
         failed(nameLinear(query, prefix + "self_attn.q_proj")) ||

@@ -108,9 +108,8 @@ llvm::Error proveCase(const GraphInputs &inputs, ArrayRef<Value> additive, Array
   auto [batch, seq, past] = test.step;
   int64_t total = past + seq;
   if (inputs.mask)
-    evaluator.bind(inputs.mask,
-                   makeInts(cast<ShapedType>(inputs.mask.getType()).getElementType(),
-                            {batch, total}, test.attentionMask));
+    evaluator.bind(inputs.mask, makeInts(cast<ShapedType>(inputs.mask.getType()).getElementType(),
+                                         {batch, total}, test.attentionMask));
   std::vector<bool> seen(batch * seq * total, true);
   std::vector<double> added(seen.size(), 0.0);
   for (Value mask : llvm::concat<const Value>(additive, allowed)) {
@@ -141,7 +140,10 @@ llvm::Error proveCase(const GraphInputs &inputs, ArrayRef<Value> additive, Array
             "the mask is not causal and padding: with a past of {0}, {1} new tokens{2} query {3} "
             "{4} key {5}",
             past, seq, test.attentionMask[(b * total)] ? "" : " and padding on the left", s,
-            found == expected ? "weights" : found ? "sees" : "does not see", t));
+            found == expected ? "weights"
+            : found           ? "sees"
+                              : "does not see",
+            t));
       }
   return llvm::Error::success();
 }

@@ -14,30 +14,14 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "AttentionMatch.h"
 #include "AttentionReference.h"
 #include "FitRope.h"
-#include "Raiser.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace qopt;
 using namespace qopt::onnx_graph;
-
-struct Raiser::AttentionMatch {
-  Value sink;   ///< the attention's result, [batch, seq, heads * size]
-  NodeOp last;  ///< where failures are reported
-  llvm::SetVector<Operation *> nodes;
-  NodeOp softmax, scores, mix; ///< scores = q k^T, mix = softmax(scores) v
-  SmallVector<Value> additive, allowed; ///< masks
-  Value query, key, value;     ///< of the graph, raised as linear layers
-  BlockArgument pastKey, pastValue; ///< null without a past
-  Value presentKey, presentValue;   ///< [batch, KV heads, past + seq, size]; null if not formed
-  Value rotatedKey;                 ///< [batch, KV heads, seq, size]
-  int64_t heads = 0, kvHeads = 0, size = 0;
-  std::vector<double> frequencies; ///< exact, as the graph has them
-  RopeConfig rope;
-  double scale = 0.0;
-};
 
 /// Operands of a step for which an attention is evaluated.
 struct Raiser::Sample {
@@ -45,212 +29,6 @@ struct Raiser::Sample {
   std::vector<int64_t> positions, mask;
   std::vector<double> query, key, value, pastKey, pastValue;
 };
-
-//===----------------------------------------------------------------------===//
-// Structure
-//===----------------------------------------------------------------------===//
-
-namespace {
-
-/// The data that `value` is computed from: raised values and inputs, and the
-/// operators on the way.
-struct Slice {
-  llvm::SetVector<Operation *> nodes;
-  llvm::SetVector<Value> sources;
-};
-
-} // namespace
-
-static Slice sliceOf(Value value, llvm::function_ref<bool(Value)> isData,
-                     llvm::function_ref<bool(Value)> isSource) {
-  Slice slice;
-  llvm::SetVector<Value> seen;
-  seen.insert(value);
-  for (size_t i = 0; i < seen.size(); ++i) {
-    Value next = seen[i];
-    if (!isData(next))
-      continue;
-    if (isSource(next) || isa<BlockArgument>(next)) {
-      slice.sources.insert(next);
-      continue;
-    }
-    slice.nodes.insert(next.getDefiningOp());
-    for (Value operand : next.getDefiningOp()->getOperands())
-      seen.insert(operand);
-  }
-  return slice;
-}
-
-/// From the softmax's operand down to the product of queries and keys; masks are
-/// what is added, or chosen by, on the way.
-bool Raiser::matchMasks(AttentionMatch &match) {
-  Value at = match.softmax.getInput(0);
-  while (true) {
-    auto node = at.getDefiningOp<NodeOp>();
-    if (!node || raised.contains(at))
-      return fail(match.last, "the softmax is not of products of queries and keys");
-    Value data, other;
-    for (Value operand : node.getInputs())
-      if (isData(operand))
-        data = data ? Value() : operand;
-      else
-        other = operand;
-    if (node.is("MatMul")) {
-      match.scores = node;
-      return true;
-    }
-    if (node.is("Add") && data) {
-      match.additive.push_back(other);
-    } else if (node.is("Where") && data && node.getInput(1) == data) {
-      // The hidden score may be a converted constant.
-      std::optional<double> hidden = constantReal(peel(node.getInput(2)));
-      if (!hidden || *hidden > -1e4)
-        return fail(node, "expected hidden scores to become very negative");
-      match.allowed.push_back(node.getInput(0));
-    } else if (!node.is("Mul") && !node.is("Cast") && !node.is("CastLike") &&
-               !node.is("Reshape") && !node.is("Unsqueeze") && !node.is("Squeeze")) {
-      return fail(node, "expected scores to be scaled and masked only");
-    }
-    if (!data)
-      return fail(node, "expected scores to be scaled and masked only");
-    at = data;
-  }
-}
-
-/// x of Where(IsNaN(x), c, x): a row that sees nothing, of which no result is
-/// wanted, is all that the guard changes.
-static Value unguarded(Value value) {
-  auto choice = value.getDefiningOp<NodeOp>();
-  if (!choice || !choice.is("Where"))
-    return value;
-  auto isNaN = choice.getInput(0).getDefiningOp<NodeOp>();
-  bool guards = isNaN && isNaN.is("IsNaN") && isNaN.getInput(0) == choice.getInput(2);
-  return guards ? choice.getInput(2) : value;
-}
-
-bool Raiser::matchAttention(AttentionMatch &match) {
-  auto data = [&](Value value) { return isData(value); };
-  auto source = [&](Value value) { return raised.contains(value); };
-  match.nodes = sliceOf(match.sink, data, source).nodes;
-  for (Operation *op : match.nodes) {
-    auto node = cast<NodeOp>(op);
-    if (!node.is("Softmax"))
-      continue;
-    if (match.softmax)
-      return fail(node, "there is a second softmax between two linear layers");
-    match.softmax = node;
-  }
-  if (!match.softmax)
-    return fail(match.last, "its operand is neither understood nor an attention");
-  int64_t rank = shapeAt(0, match.softmax.getInput(0)).size();
-  int64_t axis = match.softmax.getInt("axis", -1);
-  if (axis != -1 && axis != rank - 1)
-    return fail(match.softmax, "expected a softmax over the last axis");
-  if (!matchMasks(match))
-    return false;
-
-  // softmax(scores) v: the product that the softmax, perhaps converted, goes to.
-  for (Operation *op : match.nodes) {
-    auto node = cast<NodeOp>(op);
-    if (node.is("MatMul") && peel(unguarded(peel(node.getInput(0)))) == match.softmax.getResult(0))
-      match.mix = node;
-  }
-  if (!match.mix)
-    return fail(match.softmax, "expected a product of the softmax and the values");
-
-  Slice query = sliceOf(match.scores.getInput(0), data, source);
-  Slice key = sliceOf(match.scores.getInput(1), data, source);
-  Slice value = sliceOf(match.mix.getInput(1), data, source);
-  auto split = [&](const Slice &slice, Value &linear, BlockArgument &past) {
-    for (Value from : slice.sources) {
-      auto argument = dyn_cast<BlockArgument>(from);
-      if (argument ? bool(past) : bool(linear))
-        return false;
-      if (argument)
-        past = argument;
-      else
-        linear = from;
-    }
-    return linear && raised.lookup(linear).getDefiningOp<LinearOp>();
-  };
-  BlockArgument none;
-  if (!split(query, match.query, none) || none)
-    return fail(match.scores, "the queries are not one linear layer's result");
-  if (!split(key, match.key, match.pastKey))
-    return fail(match.scores, "the keys are not one linear layer's result and a past");
-  if (!split(value, match.value, match.pastValue))
-    return fail(match.mix, "the values are not one linear layer's result and a past");
-  if (bool(match.pastKey) != bool(match.pastValue) ||
-      bool(match.pastKey) == inputs.pasts.empty())
-    return fail(match.last, "the attention has keys or values without a past");
-
-  match.size = shapeAt(0, match.scores.getInput(0)).back();
-  match.kvHeads = match.size ? widthOf(look(match.key)) / match.size : 0;
-  match.heads = match.size ? widthOf(look(match.query)) / match.size : 0;
-  if (match.kvHeads == 0 || match.heads % match.kvHeads != 0 || match.size % 2 != 0 ||
-      look(match.key).getType() != look(match.value).getType() ||
-      match.heads * match.size != widthOf(look(match.query)) ||
-      match.kvHeads * match.size != widthOf(look(match.key)))
-    return fail(match.last,
-                llvm::formatv("heads of {0} do not divide queries of {1} and keys of {2}",
-                              match.size, widthOf(look(match.query)), widthOf(look(match.key)))
-                    .str());
-  if (match.pastKey && (inputs.kvHeads() != match.kvHeads || inputs.headSize() != match.size))
-    return fail(match.last, llvm::formatv("the past has {0} heads of {1}, the keys {2} of {3}",
-                                          inputs.kvHeads(), inputs.headSize(), match.kvHeads,
-                                          match.size)
-                                .str());
-  return findRotatedKey(match);
-}
-
-/// The present is Concat(past, new) along the tokens; without a past it is the
-/// last value in the layout of one.
-bool Raiser::findRotatedKey(AttentionMatch &match) {
-  auto concatOf = [&](BlockArgument past) -> NodeOp {
-    for (Operation *user : past.getUsers()) {
-      auto node = dyn_cast<NodeOp>(user);
-      int64_t axis = node && node.is("Concat") ? node.getInt("axis", 0) : 0;
-      if ((axis == 2 || axis == -2) && node.getInputs().size() == 2 && node.getInput(0) == past &&
-          match.nodes.contains(node))
-        return node;
-    }
-    return {};
-  };
-  if (match.pastKey) {
-    NodeOp keys = concatOf(match.pastKey), values = concatOf(match.pastValue);
-    if (!keys || !values)
-      return fail(match.last, "expected the present to be the past followed by the new keys and "
-                              "values, along axis 2");
-    match.presentKey = keys.getResult(0);
-    match.presentValue = values.getResult(0);
-    match.rotatedKey = keys.getInput(1);
-    return true;
-  }
-  auto lastInLayout = [&](NodeOp product, Value linear) {
-    Value found;
-    Slice slice = sliceOf(
-        product.getInput(1), [&](Value value) { return isData(value); },
-        [&](Value value) { return raised.contains(value); });
-    for (NodeOp node : source.getOps<NodeOp>()) {
-      if (!slice.nodes.contains(node))
-        continue;
-      bool fits = true;
-      for (unsigned step = 0; step < steps.size(); ++step) {
-        Shape rows = shapeAt(step, linear), shape = shapeAt(step, node.getResult(0));
-        fits &= rows.size() == 3 &&
-                shape == Shape{rows[0], match.kvHeads, rows[1], match.size};
-      }
-      if (fits)
-        found = node.getResult(0);
-    }
-    return found;
-  };
-  match.presentKey = match.rotatedKey = lastInLayout(match.scores, match.key);
-  match.presentValue = lastInLayout(match.mix, match.value);
-  if (!match.rotatedKey || !match.presentValue)
-    return fail(match.last, "keys and values are at no point [batch, KV heads, seq, head size]");
-  return true;
-}
 
 //===----------------------------------------------------------------------===//
 // Values
@@ -319,8 +97,8 @@ private:
 /// y = x rotated by position * f: of x = (1, .., 1, 0, .., 0) the halves of y are
 /// the cosines and the sines. Gives the angles [positions, size / 2] of the first
 /// head against those of the first position.
-llvm::Expected<std::vector<double>>
-Raiser::rotationAngles(const AttentionMatch &match, ArrayRef<int64_t> positions) {
+llvm::Expected<std::vector<double>> Raiser::rotationAngles(const AttentionMatch &match,
+                                                           ArrayRef<int64_t> positions) {
   int64_t half = match.size / 2, width = match.kvHeads * match.size;
   int64_t seq = positions.size(), past = match.pastKey ? 1 : 0;
   Sample sample{{1, seq, past}, {positions.begin(), positions.end()}, {}, {}, {}, {}, {}, {}};
@@ -341,8 +119,7 @@ Raiser::rotationAngles(const AttentionMatch &match, ArrayRef<int64_t> positions)
         "the rotation of its keys depends on more than keys and positions");
   if ((*rotated)->shape != Shape{1, match.kvHeads, seq, match.size})
     return llvm::createStringError("new keys have shape " + shapeText((*rotated)->shape) +
-                                   ", expected " +
-                                   shapeText({1, match.kvHeads, seq, match.size}));
+                                   ", expected " + shapeText({1, match.kvHeads, seq, match.size}));
   std::vector<double> angles;
   for (int64_t row = 0; row < seq; ++row)
     for (int64_t i = 0; i < half; ++i) {
@@ -398,8 +175,8 @@ bool Raiser::fitScale(AttentionMatch &match) {
     return fail(match.softmax, llvm::toString(scores.takeError()));
   AttentionReference reference{match.heads, match.kvHeads, match.size,
                                ropeFrequencies(match.size, match.rope), 1.0};
-  std::vector<double> products = reference.scores({1, 1, past}, sample.positions, sample.query,
-                                                  sample.key, sample.pastKey);
+  std::vector<double> products =
+      reference.scores({1, 1, past}, sample.positions, sample.query, sample.key, sample.pastKey);
   if (products.size() != (*scores)->reals.size())
     return fail(match.softmax, "the scores have shape " + shapeText((*scores)->shape) +
                                    ", expected one for each head, query and key");
@@ -415,8 +192,22 @@ bool Raiser::fitScale(AttentionMatch &match) {
   return true;
 }
 
-/// On random operands, the whole against its definition.
+/// Without positions among its inputs a graph counts tokens from the start of the
+/// row, or, with padding on the left, from the first that is one.
 bool Raiser::verifyAttention(const AttentionMatch &match) {
+  if (evaluateAttention(match, /*countsMask=*/false)) {
+    result.countsMask = false;
+    return true;
+  }
+  if (inputs.positions || !inputs.mask || !evaluateAttention(match, /*countsMask=*/true))
+    return false;
+  reasons.erase(match.last);
+  result.countsMask = true;
+  return true;
+}
+
+/// On random operands, the whole against its definition.
+bool Raiser::evaluateAttention(const AttentionMatch &match, bool countsMask) {
   double bound = type.isF32() ? 1e-4 : 2e-2;
   AttentionReference reference{match.heads, match.kvHeads, match.size,
                                ropeFrequencies(match.size, match.rope), match.scale};
@@ -428,9 +219,11 @@ bool Raiser::verifyAttention(const AttentionMatch &match) {
     int64_t total = past + seq, width = match.kvHeads * match.size;
     Sample sample{step, {}, std::vector<int64_t>(batch * total, 1), {}, {}, {}, {}, {}};
     if (inputs.mask && total > 1)
-      sample.mask[(batch - 1) * total] = 0; // the last row is padded by one
-    for (int64_t i = 0; i < batch * seq; ++i) // rows far apart, where positions are given
-      sample.positions.push_back(past + i % seq + (inputs.positions ? i / seq * 61 : 0));
+      sample.mask[(batch - 1) * total] = 0;     // the last row is padded by one
+    for (int64_t i = 0; i < batch * seq; ++i) { // rows far apart, where positions are given
+      bool padded = countsMask && sample.mask[i / seq * total] == 0;
+      sample.positions.push_back(past + i % seq - padded + (inputs.positions ? i / seq * 61 : 0));
+    }
     sample.query = numbers.take(batch * seq * match.heads * match.size);
     sample.key = numbers.take(batch * seq * width);
     sample.value = numbers.take(batch * seq * width);
@@ -506,13 +299,11 @@ bool Raiser::raiseAttention(Value sink) {
   if (!match.last || !isData(sink) || !matchAttention(match))
     return false;
   // Layers share their mask; what is proved once is.
-  SmallVector<Value> masks(match.additive);
-  masks.append(match.allowed);
-  if (llvm::any_of(masks, [&](Value mask) { return !llvm::is_contained(provedMasks, mask); }) ||
-      masks.empty()) {
+  std::pair masks(match.additive, match.allowed);
+  if (!llvm::is_contained(provedMasks, masks)) {
     if (llvm::Error error = proveMask(inputs, match.additive, match.allowed))
       return fail(match.softmax, llvm::toString(std::move(error)));
-    provedMasks.append(masks);
+    provedMasks.push_back(std::move(masks));
   }
   if (!fitRotation(match) || !fitScale(match) || !verifyAttention(match))
     return false;

@@ -22,8 +22,8 @@ bool Raiser::raiseEmbedding(NodeOp node) {
   auto tableType = cast<RankedTensorType>(table.getType());
   if (tableType.getRank() != 2 || table.getRowOffset())
     return fail(node, "expected an embedding table of rank 2");
-  WeightView view{table, table.getTransposed(), 0,
-                  {tableType.getDimSize(0), tableType.getDimSize(1)}};
+  WeightView view{
+      table, table.getTransposed(), 0, {tableType.getDimSize(0), tableType.getDimSize(1)}};
   Value rows = weight(view, node.getLoc());
   raise(node, 0,
         EmbeddingOp::create(builder, node.getLoc(), rowsBy(view.shape[1]), target.getArgument(0),
@@ -43,9 +43,9 @@ bool Raiser::raiseLinear(NodeOp node) {
   if (widthOf(x) != view->shape[1])
     return fail(node, "its operand is not [batch, sequence, width]");
   Value rows = weight(*view, node.getLoc());
-  raise(node, 0,
-        LinearOp::create(builder, node.getLoc(), rowsBy(view->shape[0]), x, rows, Value(),
-                         Value()));
+  raise(
+      node, 0,
+      LinearOp::create(builder, node.getLoc(), rowsBy(view->shape[0]), x, rows, Value(), Value()));
   return true;
 }
 
@@ -167,8 +167,7 @@ bool Raiser::raiseSiluMul(NodeOp node, ArrayRef<Value> factors) {
     std::swap(rest[0], rest[1]);
   if (rest[0] != activated || rest[0].getType() != rest[1].getType())
     return fail(node, "the sigmoid is not of a factor beside it");
-  raise(node, 0,
-        SiluMulOp::create(builder, node.getLoc(), rest[0].getType(), rest[0], rest[1]));
+  raise(node, 0, SiluMulOp::create(builder, node.getLoc(), rest[0].getType(), rest[0], rest[1]));
   return true;
 }
 

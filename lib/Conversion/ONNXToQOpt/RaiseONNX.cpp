@@ -40,8 +40,8 @@ RopeAttr qopt::ropeAttr(MLIRContext *context, int64_t headDim, const RopeConfig 
     kind = RopeScalingKind::Table;
     table = builder.getDenseF32ArrayAttr(rope.table);
   }
-  return RopeAttr::get(context, headDim, builder.getF64FloatAttr(rope.theta), kind,
-                       factor, low, high, original, table);
+  return RopeAttr::get(context, headDim, builder.getF64FloatAttr(rope.theta), kind, factor, low,
+                       high, original, table);
 }
 
 LogicalResult qopt::raiseONNX(ModuleOp module, RaisedONNX &raised,

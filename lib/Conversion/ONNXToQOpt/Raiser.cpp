@@ -121,8 +121,8 @@ LogicalResult Raiser::prepare() {
   if (!type || !(type.isF32() || type.isF16() || type.isBF16()))
     return source.emitError("the graph has no embedding table of float32, float16 or bfloat16");
 
-  auto tokens = RankedTensorType::get({ShapedType::kDynamic, ShapedType::kDynamic},
-                                      builder.getI64Type());
+  auto tokens =
+      RankedTensorType::get({ShapedType::kDynamic, ShapedType::kDynamic}, builder.getI64Type());
   builder.setInsertionPoint(source);
   target = func::FuncOp::create(builder, source.getLoc(), "forward",
                                 builder.getFunctionType({tokens, tokens, tokens}, {}));
@@ -131,8 +131,7 @@ LogicalResult Raiser::prepare() {
 }
 
 void Raiser::visit(NodeOp node) {
-  if (node.getNumResults() == 0 || !isData(node.getResult(0)) ||
-      raised.contains(node.getResult(0)))
+  if (node.getNumResults() == 0 || !isData(node.getResult(0)) || raised.contains(node.getResult(0)))
     return;
   if (node.is("Gather"))
     raiseEmbedding(node);
@@ -146,8 +145,8 @@ void Raiser::visit(NodeOp node) {
 
 void Raiser::raiseOpaque(Value value, int64_t width) {
   Operation *op = value.getDefiningOp();
-  raised[value] = UnrealizedConversionCastOp::create(
-                      builder, op ? op->getLoc() : source.getLoc(), rowsBy(width), ValueRange())
+  raised[value] = UnrealizedConversionCastOp::create(builder, op ? op->getLoc() : source.getLoc(),
+                                                     rowsBy(width), ValueRange())
                       .getResult(0);
 }
 
@@ -213,8 +212,8 @@ LogicalResult Raiser::finish() {
       inputAttrs.push_back(named("past_key_values." + Twine(i) + "." + kind));
       resultAttrs.push_back(named("present." + Twine(i) + "." + kind));
     }
-  target.setFunctionType(builder.getFunctionType(target.front().getArgumentTypes(),
-                                                 ValueRange(results).getTypes()));
+  target.setFunctionType(
+      builder.getFunctionType(target.front().getArgumentTypes(), ValueRange(results).getTypes()));
   target.setAllArgAttrs(inputAttrs);
   target.setAllResultAttrs(resultAttrs);
   return success();

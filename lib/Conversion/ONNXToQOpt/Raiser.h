@@ -75,20 +75,23 @@ private:
   bool raiseBias(NodeOp node, mlir::Value sum, mlir::Value bias);
   void collectFactors(mlir::Value value, llvm::SmallVectorImpl<mlir::Value> &factors);
 
-  // RaiseAttention.cpp
+  // MatchAttention.cpp
   struct AttentionMatch;
+  bool matchAttention(AttentionMatch &match);
+  bool matchMasks(AttentionMatch &match);
+  bool findRotatedKey(AttentionMatch &match);
+
+  // RaiseAttention.cpp
   struct Sample;
   /// Raises what computes `sink`, the operand of a linear layer, if that is an
   /// attention.
   bool raiseAttention(mlir::Value sink);
-  bool matchAttention(AttentionMatch &match);
-  bool matchMasks(AttentionMatch &match);
-  bool findRotatedKey(AttentionMatch &match);
   llvm::Expected<std::vector<double>> rotationAngles(const AttentionMatch &match,
                                                      llvm::ArrayRef<int64_t> positions);
   bool fitRotation(AttentionMatch &match);
   bool fitScale(AttentionMatch &match);
   bool verifyAttention(const AttentionMatch &match);
+  bool evaluateAttention(const AttentionMatch &match, bool countsMask);
   void buildAttention(const AttentionMatch &match);
   /// Of double arithmetic, with the initializers' data.
   Evaluator exactEvaluator() const;
@@ -105,16 +108,18 @@ private:
   GraphInputs inputs;
   mlir::OpBuilder builder;
   mlir::func::FuncOp target;
-  mlir::FloatType type; ///< of weights and activations
+  mlir::FloatType type;                  ///< of weights and activations
   llvm::SmallVector<Evaluator, 2> steps; ///< shapes of every value for two steps
-  llvm::DenseSet<mlir::Value> data; ///< depend on tokens or pasts, not on shapes alone
+  llvm::DenseSet<mlir::Value> data;      ///< depend on tokens or pasts, not on shapes alone
   llvm::DenseMap<mlir::Value, mlir::Value> raised;
   llvm::MapVector<mlir::Operation *, std::string> reasons;
-  llvm::StringMap<WeightView> views; ///< by the symbol that stands for the name yet
-  llvm::DenseSet<mlir::Operation *> named; ///< weights whose role is known
+  llvm::StringMap<WeightView> views;                 ///< by the symbol that stands for the name yet
+  llvm::DenseSet<mlir::Operation *> named;           ///< weights whose role is known
   llvm::DenseMap<mlir::Value, mlir::Value> presents; ///< of the graph, to raised
   llvm::SmallVector<AttentionOp> layers;
-  llvm::SmallVector<mlir::Value> provedMasks;
+  /// Masks added and allowed, as a layer has them together.
+  using Masks = std::pair<llvm::SmallVector<mlir::Value>, llvm::SmallVector<mlir::Value>>;
+  llvm::SmallVector<Masks> provedMasks;
 };
 
 /// Whether masks hide exactly later tokens and padding from each query that is

@@ -112,13 +112,14 @@ std::optional<WeightView> Raiser::matrixWeight(Value value) {
   if (type.getRank() != 2 || !isa<mlir::FloatType>(type.getElementType()))
     return std::nullopt;
   if (swapped) // the initializer is [N, K]
-    return WeightView{initializer, initializer.getTransposed(),
+    return WeightView{initializer,
+                      initializer.getTransposed(),
                       static_cast<int64_t>(initializer.getRowOffset().value_or(0)),
                       {type.getDimSize(0), type.getDimSize(1)}};
   if (initializer.getRowOffset())
     return std::nullopt;
-  return WeightView{initializer, !initializer.getTransposed(), 0,
-                    {type.getDimSize(1), type.getDimSize(0)}};
+  return WeightView{
+      initializer, !initializer.getTransposed(), 0, {type.getDimSize(1), type.getDimSize(0)}};
 }
 
 Value Raiser::weight(WeightView view, Location loc) {
@@ -127,8 +128,7 @@ Value Raiser::weight(WeightView view, Location loc) {
       llvm::formatv("{0}:{1}:{2}:{3}", view.initializer.getName(), view.transposed ? "t" : "n",
                     view.rowOffset, view.shape.front());
   views[symbol] = view;
-  ArrayAttr sources =
-      builder.getArrayAttr(FlatSymbolRefAttr::get(builder.getContext(), symbol));
+  ArrayAttr sources = builder.getArrayAttr(FlatSymbolRefAttr::get(builder.getContext(), symbol));
   return WeightOp::create(builder, loc, RankedTensorType::get(view.shape, type), sources,
                           TypeAttr());
 }

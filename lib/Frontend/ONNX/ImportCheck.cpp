@@ -31,7 +31,8 @@ struct Step {
 
 } // namespace
 
-static Step drawStep(const LlamaConfig &config, bool hasPast, bool hasMask) {
+/// Positions count from the first token that is one, or from the first column.
+static Step drawStep(const LlamaConfig &config, bool hasPast, bool hasMask, bool countsMask) {
   std::minstd_rand numbers(1);
   Step step;
   step.past = hasPast ? 4 : 0;
@@ -42,7 +43,7 @@ static Step drawStep(const LlamaConfig &config, bool hasPast, bool hasMask) {
   for (int64_t t = 0; t < (hasMask ? padding : 0); ++t)
     step.mask[total + t] = 0;
   for (int64_t i = 0; i < batch * seq; ++i) {
-    int64_t shift = i / seq && hasMask ? padding : 0;
+    int64_t shift = i / seq && hasMask && countsMask ? padding : 0;
     step.positions.push_back(std::max<int64_t>(step.past + i % seq - shift, 0));
   }
   int64_t elements = batch * config.numKVHeads * step.past * config.headDim;
@@ -63,8 +64,8 @@ static llvm::Expected<TensorPtr> runGraph(func::FuncOp main, ArrayRef<unsigned> 
   options.weights = &initializers;
   Evaluator evaluator(options);
   for (BlockArgument argument : main.getArguments()) {
-    StringRef name = main.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "onnx_graph.name")
-                         .getValue();
+    StringRef name =
+        main.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "onnx_graph.name").getValue();
     auto type = cast<RankedTensorType>(argument.getType());
     Type element = type.getElementType();
     if (type.getRank() == 4)
@@ -72,9 +73,8 @@ static llvm::Expected<TensorPtr> runGraph(func::FuncOp main, ArrayRef<unsigned> 
     if (name.contains("attention_mask"))
       evaluator.bind(argument, makeInts(element, {batch, step.past + seq}, step.mask));
     else
-      evaluator.bind(argument,
-                     makeInts(element, {batch, seq},
-                              name.contains("position_ids") ? step.positions : step.ids));
+      evaluator.bind(argument, makeInts(element, {batch, seq},
+                                        name.contains("position_ids") ? step.positions : step.ids));
   }
   llvm::SmallVector<int64_t, 4> shape{batch, config.numKVHeads, step.past, config.headDim};
   for (auto [number, values] : llvm::zip(pasts, step.pasts)) {
@@ -108,17 +108,20 @@ static llvm::Expected<Array> runModule(const ImportedModel &model, const Step &s
   return std::move(results->front());
 }
 
-llvm::Expected<double> qopt::checkImport(ModuleOp graph, ArrayRef<unsigned> pasts,
+llvm::Expected<double> qopt::checkImport(ModuleOp graph, const RaisedONNX &raised,
                                          const WeightStore &initializers,
                                          const ImportedModel &model) {
   auto main = graph.lookupSymbol<func::FuncOp>("main");
-  bool hasMask = false;
-  for (unsigned i = 0; i < main.getNumArguments(); ++i)
-    hasMask |= main.getArgAttrOfType<StringAttr>(i, "onnx_graph.name")
-                   .getValue()
-                   .contains("attention_mask");
-  Step step = drawStep(model.config, !pasts.empty(), hasMask);
-  llvm::Expected<TensorPtr> expected = runGraph(main, pasts, initializers, model.config, step);
+  auto hasInput = [&](StringRef part) {
+    for (unsigned i = 0; i < main.getNumArguments(); ++i)
+      if (main.getArgAttrOfType<StringAttr>(i, "onnx_graph.name").getValue().contains(part))
+        return true;
+    return false;
+  };
+  Step step = drawStep(model.config, !raised.pasts.empty(), hasInput("attention_mask"),
+                       hasInput("position_ids") || raised.countsMask);
+  llvm::Expected<TensorPtr> expected =
+      runGraph(main, raised.pasts, initializers, model.config, step);
   if (!expected)
     return expected.takeError();
   llvm::Expected<Array> found = runModule(model, step);

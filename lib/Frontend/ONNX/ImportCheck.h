@@ -7,17 +7,17 @@
 #ifndef QOPT_LIB_FRONTEND_ONNX_IMPORTCHECK_H
 #define QOPT_LIB_FRONTEND_ONNX_IMPORTCHECK_H
 
+#include "qopt/Conversion/ONNXToQOpt/RaiseONNX.h"
 #include "qopt/Frontend/Import.h"
 
 namespace qopt {
 
-/// Runs the normalised graph, whose arguments `pasts` are those of `@forward`, and the model's `@forward` on the same
-/// tokens, two rows with a past, one of them padded on the left, and gives the
-/// relative error of the logits. Fails above 1e-4 in float32, 2e-2 in narrower
+/// Runs the normalised graph and the `@forward` raised from it on the same tokens,
+/// two rows with a past, one of them padded on the left, and gives the relative
+/// error of the logits. Fails above 1e-4 in float32, 2e-2 in narrower
 /// types.
-llvm::Expected<double> checkImport(mlir::ModuleOp graph, llvm::ArrayRef<unsigned> pasts,
-                                   const WeightStore &initializers,
-                                   const ImportedModel &model);
+llvm::Expected<double> checkImport(mlir::ModuleOp graph, const RaisedONNX &raised,
+                                   const WeightStore &initializers, const ImportedModel &model);
 
 } // namespace qopt
 

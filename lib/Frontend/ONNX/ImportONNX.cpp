@@ -18,6 +18,7 @@
 #include "qopt/Frontend/ONNX/Reader.h"
 #include "qopt/Frontend/SourceHash.h"
 #include "qopt/Transforms/Passes.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
@@ -172,9 +173,9 @@ llvm::Error tieEqualHead(ImportedModel &model) {
   }
   model.module->walk([&](LogitsOp logits) {
     auto weight = logits.getWeight().getDefiningOp<WeightOp>();
-    weight.setSourcesAttr(ArrayAttr::get(
-        weight.getContext(),
-        FlatSymbolRefAttr::get(weight.getContext(), "model.embed_tokens.weight")));
+    weight.setSourcesAttr(
+        ArrayAttr::get(weight.getContext(),
+                       FlatSymbolRefAttr::get(weight.getContext(), "model.embed_tokens.weight")));
   });
   model.weights.erase("lm_head.weight");
   model.config.tiedEmbeddings = true;
@@ -195,9 +196,8 @@ void preferWrittenRope(const RopeConfig &written, ImportedModel &model) {
       return;
     }
   config.rope = written;
-  model.module->walk([&](RopeOp op) {
-    op.setRopeAttr(ropeAttr(op.getContext(), config.headDim, written));
-  });
+  model.module->walk(
+      [&](RopeOp op) { op.setRopeAttr(ropeAttr(op.getContext(), config.headDim, written)); });
 }
 
 } // namespace
@@ -277,7 +277,7 @@ llvm::Expected<ImportedModel> qopt::importONNX(StringRef file, MLIRContext &cont
   model.sourceHash = hashSource(description, model.weights);
   if (!options.importCheck)
     return model;
-  llvm::Expected<double> difference = checkImport(*normalised, raised.pasts, *initializers, model);
+  llvm::Expected<double> difference = checkImport(*normalised, raised, *initializers, model);
   if (!difference)
     return inContext(file, difference.takeError());
   model.notes.push_back(

@@ -8,6 +8,7 @@
 #define QOPT_LIB_FRONTEND_ONNX_READERDETAIL_H
 
 #include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinTypes.h"
 #include "onnx.pb.h"
 #include "qopt/Frontend/Weights.h"
 #include "llvm/ADT/StringMap.h"

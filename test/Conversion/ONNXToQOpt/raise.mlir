@@ -7,7 +7,7 @@
 
 // CHECK-LABEL: func.func @forward
 // CHECK-SAME: %[[IDS:.*]]: tensor<?x?xi64> {qopt.name = "input_ids"}, %[[MASK:.*]]: tensor<?x?xi64> {qopt.name = "attention_mask"}
-// CHECK-SAME: %[[POS:.*]]: tensor<?x?xi64> {qopt.name = "position_ids"}
+// CHECK-SAME: %[[POS:[a-z0-9]+]]: tensor<?x?xi64> {qopt.name = "position_ids"}
 // CHECK-SAME: %[[PK:.*]]: tensor<?x1x?x4xf32> {qopt.name = "past_key_values.0.key"}, %[[PV:.*]]: tensor<?x1x?x4xf32> {qopt.name = "past_key_values.0.value"}
 // CHECK-SAME: -> (tensor<?x?x5xf32> {qopt.name = "logits"}, tensor<?x1x?x4xf32> {qopt.name = "present.0.key"}, tensor<?x1x?x4xf32> {qopt.name = "present.0.value"})
 // CHECK: %[[TABLE:.*]] = qopt.weight @model.embed_tokens.weight : tensor<5x8xf32>
@@ -130,4 +130,155 @@ func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> !u {
   %l1 = onnx_graph.node "Reshape"(%l0, %to) : (!u, !u) -> !u
   %l = onnx_graph.node "Cast"(%l1) {to = f32} : (!u) -> !u
   return %l : !u
+}
+
+// -----
+
+// Positions that count the mask's tokens are the ones that @forward takes.
+
+!u = !onnx_graph.unknown
+
+// CHECK-LABEL: func.func @forward
+// CHECK-SAME: %[[POS:[a-z0-9]+]]: tensor<?x?xi64> {qopt.name = "position_ids"}
+// CHECK: qopt.rope %{{.*}}, %[[POS]]
+// CHECK: qopt.attention
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}, %mask: tensor<?x?xi64> {onnx_graph.name = "attention_mask"},
+                %pk: tensor<?x1x?x4xf32> {onnx_graph.name = "past.key"}, %pv: tensor<?x1x?x4xf32> {onnx_graph.name = "past.value"}) -> (!u, !u, !u) {
+  %table = onnx_graph.initializer "table" : tensor<5x8xf32>
+  %n1 = onnx_graph.initializer "n1" : tensor<8xf32>
+  %n2 = onnx_graph.initializer "n2" : tensor<8xf32>
+  %n3 = onnx_graph.initializer "n3" : tensor<8xf32>
+  %wq = onnx_graph.initializer "wq" : tensor<8x8xf32>
+  %wk = onnx_graph.initializer "wk" : tensor<8x4xf32>
+  %wv = onnx_graph.initializer "wv" : tensor<8x4xf32>
+  %bv = onnx_graph.initializer "bv" : tensor<4xf32>
+  %wo = onnx_graph.initializer "wo" : tensor<8x8xf32>
+  %wg = onnx_graph.initializer "wg" : tensor<8x6xf32>
+  %wu = onnx_graph.initializer "wu" : tensor<8x6xf32>
+  %wd = onnx_graph.initializer "wd" : tensor<6x8xf32>
+  %inv = onnx_graph.initializer "inv_freq" value dense<[1.0, 0.01]> : tensor<2xf32> : tensor<2xf32>
+  %one = onnx_graph.initializer "one" value dense<[1]> : tensor<1xi64> : tensor<1xi64>
+  %two = onnx_graph.initializer "two" value dense<[2]> : tensor<1xi64> : tensor<1xi64>
+
+  %m = onnx_graph.node "Cast"(%mask) {to = i1} : (tensor<?x?xi64>) -> !u
+  %m1 = onnx_graph.node "Unsqueeze"(%m, %one) : (!u, tensor<1xi64>) -> !u
+  %m2 = onnx_graph.node "Unsqueeze"(%m1, %one) : (!u, tensor<1xi64>) -> !u
+  %i0 = onnx_graph.initializer "i0" value dense<0> : tensor<i64> : tensor<i64>
+  %i1 = onnx_graph.initializer "i1" value dense<1> : tensor<i64> : tensor<i64>
+  %len = onnx_graph.node "Shape"(%ids) {start = 1 : i64, end = 2 : i64} : (tensor<?x?xi64>) -> !u
+  %end = onnx_graph.initializer "end" value dense<[9223372036854775807]> : tensor<1xi64> : tensor<1xi64>
+  %cum = onnx_graph.node "CumSum"(%mask, %i1) : (tensor<?x?xi64>, tensor<i64>) -> !u
+  %all = onnx_graph.node "Sub"(%cum, %i1) : (!u, tensor<i64>) -> !u
+  %start = onnx_graph.node "Neg"(%len) : (!u) -> !u
+  %pos = onnx_graph.node "Slice"(%all, %start, %end, %one) : (!u, !u, tensor<1xi64>, tensor<1xi64>) -> !u
+  %p = onnx_graph.node "Cast"(%pos) {to = f32} : (!u) -> !u
+  %p1 = onnx_graph.node "Unsqueeze"(%p, %two) : (!u, tensor<1xi64>) -> !u
+  %angle = onnx_graph.node "Mul"(%p1, %inv) : (!u, tensor<2xf32>) -> !u
+  %cos = onnx_graph.node "Cos"(%angle) : (!u) -> !u
+  %sin = onnx_graph.node "Sin"(%angle) : (!u) -> !u
+
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x8xf32>, tensor<?x?xi64>) -> !u
+  %h = onnx_graph.node "RMSNormalization"(%x, %n1) {epsilon = 1.0e-5 : f32} : (!u, tensor<8xf32>) -> !u
+  %q = onnx_graph.node "MatMul"(%h, %wq) : (!u, tensor<8x8xf32>) -> !u
+  %k = onnx_graph.node "MatMul"(%h, %wk) : (!u, tensor<8x4xf32>) -> !u
+  %v0 = onnx_graph.node "MatMul"(%h, %wv) : (!u, tensor<8x4xf32>) -> !u
+  %v = onnx_graph.node "Add"(%bv, %v0) : (tensor<4xf32>, !u) -> !u
+  %rq = onnx_graph.node "RotaryEmbedding"(%q, %cos, %sin) {num_heads = 2 : i64} : (!u, !u, !u) -> !u
+  %rk = onnx_graph.node "RotaryEmbedding"(%k, %cos, %sin) {num_heads = 1 : i64} : (!u, !u, !u) -> !u
+  %a:3 = onnx_graph.node "Attention"(%rq, %rk, %v, %m2, %pk, %pv) {is_causal = 1 : i64, q_num_heads = 2 : i64, kv_num_heads = 1 : i64}
+    : (!u, !u, !u, !u, tensor<?x1x?x4xf32>, tensor<?x1x?x4xf32>) -> (!u, !u, !u)
+  %o = onnx_graph.node "MatMul"(%a#0, %wo) : (!u, tensor<8x8xf32>) -> !u
+  // The residual may stand on either side.
+  %r = onnx_graph.node "Add"(%o, %x) : (!u, !u) -> !u
+
+  %g0 = onnx_graph.node "RMSNormalization"(%r, %n2) {epsilon = 1.0e-5 : f32} : (!u, tensor<8xf32>) -> !u
+  %gate = onnx_graph.node "MatMul"(%g0, %wg) : (!u, tensor<8x6xf32>) -> !u
+  %up = onnx_graph.node "MatMul"(%g0, %wu) : (!u, tensor<8x6xf32>) -> !u
+  %sig = onnx_graph.node "Sigmoid"(%gate) : (!u) -> !u
+  // Any order of the factors.
+  %s0 = onnx_graph.node "Mul"(%up, %sig) : (!u, !u) -> !u
+  %s = onnx_graph.node "Mul"(%gate, %s0) : (!u, !u) -> !u
+  %d = onnx_graph.node "MatMul"(%s, %wd) : (!u, tensor<6x8xf32>) -> !u
+  %y = onnx_graph.node "Add"(%r, %d) : (!u, !u) -> !u
+  %f = onnx_graph.node "RMSNormalization"(%y, %n3) {epsilon = 1.0e-5 : f32} : (!u, tensor<8xf32>) -> !u
+  %wt = onnx_graph.node "Transpose"(%table) {perm = [1, 0]} : (tensor<5x8xf32>) -> !u
+  %l = onnx_graph.node "MatMul"(%f, %wt) : (!u, !u) -> !u
+  return %l, %a#1, %a#2 : !u, !u, !u
+}
+
+// -----
+
+// So are positions that follow the past.
+
+!u = !onnx_graph.unknown
+
+// CHECK-LABEL: func.func @forward
+// CHECK-SAME: %[[POS:[a-z0-9]+]]: tensor<?x?xi64> {qopt.name = "position_ids"}
+// CHECK: qopt.rope %{{.*}}, %[[POS]]
+// CHECK: qopt.attention
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}, %mask: tensor<?x?xi64> {onnx_graph.name = "attention_mask"},
+                %pk: tensor<?x1x?x4xf32> {onnx_graph.name = "past.key"}, %pv: tensor<?x1x?x4xf32> {onnx_graph.name = "past.value"}) -> (!u, !u, !u) {
+  %table = onnx_graph.initializer "table" : tensor<5x8xf32>
+  %n1 = onnx_graph.initializer "n1" : tensor<8xf32>
+  %n2 = onnx_graph.initializer "n2" : tensor<8xf32>
+  %n3 = onnx_graph.initializer "n3" : tensor<8xf32>
+  %wq = onnx_graph.initializer "wq" : tensor<8x8xf32>
+  %wk = onnx_graph.initializer "wk" : tensor<8x4xf32>
+  %wv = onnx_graph.initializer "wv" : tensor<8x4xf32>
+  %bv = onnx_graph.initializer "bv" : tensor<4xf32>
+  %wo = onnx_graph.initializer "wo" : tensor<8x8xf32>
+  %wg = onnx_graph.initializer "wg" : tensor<8x6xf32>
+  %wu = onnx_graph.initializer "wu" : tensor<8x6xf32>
+  %wd = onnx_graph.initializer "wd" : tensor<6x8xf32>
+  %inv = onnx_graph.initializer "inv_freq" value dense<[1.0, 0.01]> : tensor<2xf32> : tensor<2xf32>
+  %one = onnx_graph.initializer "one" value dense<[1]> : tensor<1xi64> : tensor<1xi64>
+  %two = onnx_graph.initializer "two" value dense<[2]> : tensor<1xi64> : tensor<1xi64>
+
+  %m = onnx_graph.node "Cast"(%mask) {to = i1} : (tensor<?x?xi64>) -> !u
+  %m1 = onnx_graph.node "Unsqueeze"(%m, %one) : (!u, tensor<1xi64>) -> !u
+  %m2 = onnx_graph.node "Unsqueeze"(%m1, %one) : (!u, tensor<1xi64>) -> !u
+  %zeros = onnx_graph.initializer "zeros" value dense<[0]> : tensor<1xi64> : tensor<1xi64>
+  %i0 = onnx_graph.initializer "i0" value dense<0> : tensor<i64> : tensor<i64>
+  %i1 = onnx_graph.initializer "i1" value dense<1> : tensor<i64> : tensor<i64>
+  %len = onnx_graph.node "Shape"(%ids) {start = 1 : i64, end = 2 : i64} : (tensor<?x?xi64>) -> !u
+  %past0 = onnx_graph.node "Shape"(%pk) {start = 2 : i64, end = 3 : i64} : (tensor<?x1x?x4xf32>) -> !u
+  %n = onnx_graph.node "Squeeze"(%len) : (!u) -> !u
+  %range = onnx_graph.node "Range"(%i0, %n, %i1) : (tensor<i64>, !u, tensor<i64>) -> !u
+  %from = onnx_graph.node "Add"(%range, %past0) : (!u, !u) -> !u
+  %row = onnx_graph.node "Unsqueeze"(%from, %zeros) : (!u, tensor<1xi64>) -> !u
+  %b = onnx_graph.node "Shape"(%ids) : (tensor<?x?xi64>) -> !u
+  %pos = onnx_graph.node "Expand"(%row, %b) : (!u, !u) -> !u
+  %p = onnx_graph.node "Cast"(%pos) {to = f32} : (!u) -> !u
+  %p1 = onnx_graph.node "Unsqueeze"(%p, %two) : (!u, tensor<1xi64>) -> !u
+  %angle = onnx_graph.node "Mul"(%p1, %inv) : (!u, tensor<2xf32>) -> !u
+  %cos = onnx_graph.node "Cos"(%angle) : (!u) -> !u
+  %sin = onnx_graph.node "Sin"(%angle) : (!u) -> !u
+
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x8xf32>, tensor<?x?xi64>) -> !u
+  %h = onnx_graph.node "RMSNormalization"(%x, %n1) {epsilon = 1.0e-5 : f32} : (!u, tensor<8xf32>) -> !u
+  %q = onnx_graph.node "MatMul"(%h, %wq) : (!u, tensor<8x8xf32>) -> !u
+  %k = onnx_graph.node "MatMul"(%h, %wk) : (!u, tensor<8x4xf32>) -> !u
+  %v0 = onnx_graph.node "MatMul"(%h, %wv) : (!u, tensor<8x4xf32>) -> !u
+  %v = onnx_graph.node "Add"(%bv, %v0) : (tensor<4xf32>, !u) -> !u
+  %rq = onnx_graph.node "RotaryEmbedding"(%q, %cos, %sin) {num_heads = 2 : i64} : (!u, !u, !u) -> !u
+  %rk = onnx_graph.node "RotaryEmbedding"(%k, %cos, %sin) {num_heads = 1 : i64} : (!u, !u, !u) -> !u
+  %a:3 = onnx_graph.node "Attention"(%rq, %rk, %v, %m2, %pk, %pv) {is_causal = 1 : i64, q_num_heads = 2 : i64, kv_num_heads = 1 : i64}
+    : (!u, !u, !u, !u, tensor<?x1x?x4xf32>, tensor<?x1x?x4xf32>) -> (!u, !u, !u)
+  %o = onnx_graph.node "MatMul"(%a#0, %wo) : (!u, tensor<8x8xf32>) -> !u
+  // The residual may stand on either side.
+  %r = onnx_graph.node "Add"(%o, %x) : (!u, !u) -> !u
+
+  %g0 = onnx_graph.node "RMSNormalization"(%r, %n2) {epsilon = 1.0e-5 : f32} : (!u, tensor<8xf32>) -> !u
+  %gate = onnx_graph.node "MatMul"(%g0, %wg) : (!u, tensor<8x6xf32>) -> !u
+  %up = onnx_graph.node "MatMul"(%g0, %wu) : (!u, tensor<8x6xf32>) -> !u
+  %sig = onnx_graph.node "Sigmoid"(%gate) : (!u) -> !u
+  // Any order of the factors.
+  %s0 = onnx_graph.node "Mul"(%up, %sig) : (!u, !u) -> !u
+  %s = onnx_graph.node "Mul"(%gate, %s0) : (!u, !u) -> !u
+  %d = onnx_graph.node "MatMul"(%s, %wd) : (!u, tensor<6x8xf32>) -> !u
+  %y = onnx_graph.node "Add"(%r, %d) : (!u, !u) -> !u
+  %f = onnx_graph.node "RMSNormalization"(%y, %n3) {epsilon = 1.0e-5 : f32} : (!u, tensor<8xf32>) -> !u
+  %wt = onnx_graph.node "Transpose"(%table) {perm = [1, 0]} : (tensor<5x8xf32>) -> !u
+  %l = onnx_graph.node "MatMul"(%f, %wt) : (!u, !u) -> !u
+  return %l, %a#1, %a#2 : !u, !u, !u
 }

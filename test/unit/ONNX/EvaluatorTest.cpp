@@ -5,9 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "qopt/Dialect/ONNX/Evaluator/Evaluator.h"
 #include "../Frontend/TestFiles.h"
 #include "mlir/Parser/Parser.h"
-#include "qopt/Dialect/ONNX/Evaluator/Evaluator.h"
 
 using namespace mlir;
 using namespace qopt;
@@ -81,6 +81,10 @@ protected:
       EXPECT_NEAR(tensor.reals[i], values[i], 1e-6);
   }
 
+  void refuses(llvm::Expected<Tensor> found, const char *why) {
+    expectError(std::move(found), why);
+  }
+
   MLIRContext context;
   OwningOpRef<ModuleOp> module;
 };
@@ -94,9 +98,9 @@ TEST_F(EvaluatorTest, arithmeticBroadcasts) {
   expectInts(run("Mod", {ints({2}, {-7, 7}), ints({}, {4})}), {2}, {1, 3});
   expectReals(run("Max", {reals({2}, {1, 5}), reals({2}, {3, 2}), reals({}, {4})}), {2}, {4, 5});
   expectReals(run("Pow", {reals({2}, {2, 3}), reals({}, {3})}), {2}, {8, 27});
-  expectError(run("Add", {ints({2}, {1, 2}), ints({3}, {1, 2, 3})}), "can't broadcast [2] and [3]");
-  expectError(run("Add", {ints({1}, {1}), reals({1}, {1})}), "mix floating and integer elements");
-  expectError(run("And", {reals({1}, {1}), reals({1}, {1})}), "expected integer or boolean");
+  refuses(run("Add", {ints({2}, {1, 2}), ints({3}, {1, 2, 3})}), "can't broadcast [2] and [3]");
+  refuses(run("Add", {ints({1}, {1}), reals({1}, {1})}), "mix floating and integer elements");
+  refuses(run("And", {reals({1}, {1}), reals({1}, {1})}), "expected integer or boolean");
 }
 
 TEST_F(EvaluatorTest, comparesAndChooses) {
@@ -114,31 +118,31 @@ TEST_F(EvaluatorTest, castsAsInC) {
   expectInts(run("Cast", {reals({3}, {0, 0.5, -3})}, "{to = i1}"), {3}, {0, 1, 1});
   expectInts(run("Cast", {ints({2}, {300, -1})}, "{to = ui8}"), {2}, {44, 255});
   expectReals(run("Cast", {reals({1}, {1.0009765625})}, "{to = bf16}"), {1}, {1.0});
-  expectError(run("Cast", {reals({1}, {1})}), "no element type to cast to");
+  refuses(run("Cast", {reals({1}, {1})}), "no element type to cast to");
 }
 
 TEST_F(EvaluatorTest, reshapes) {
   expectInts(run("Reshape", {count({2, 6}), ints({3}, {0, -1, 2})}), {2, 3, 2}, count({12}).ints);
   expectInts(run("Reshape", {count({0, 3}), ints({2}, {0, 3})}, "{allowzero = 1 : i64}"), {0, 3},
              {});
-  expectError(run("Reshape", {count({2, 3}), ints({1}, {5})}), "can't reshape [2, 3] to [5]");
-  expectError(run("Reshape", {count({2, 3}), ints({2}, {-1, -1})}), "can't reshape");
+  refuses(run("Reshape", {count({2, 3}), ints({1}, {5})}), "can't reshape [2, 3] to [5]");
+  refuses(run("Reshape", {count({2, 3}), ints({2}, {-1, -1})}), "can't reshape");
   expectInts(run("Flatten", {count({2, 3, 2})}, "{axis = 2 : i64}"), {6, 2}, count({12}).ints);
   expectInts(run("Squeeze", {count({1, 3, 1}), ints({1}, {-1})}), {1, 3}, {0, 1, 2});
-  expectError(run("Squeeze", {count({3}), ints({1}, {0})}), "can't squeeze axis 0 of [3]");
+  refuses(run("Squeeze", {count({3}), ints({1}, {0})}), "can't squeeze axis 0 of [3]");
   expectInts(run("Unsqueeze", {count({2}), ints({2}, {0, -1})}), {1, 2, 1}, {0, 1});
-  expectError(run("Unsqueeze", {count({2}), ints({2}, {0, 0})}), "names an axis twice");
+  refuses(run("Unsqueeze", {count({2}), ints({2}, {0, 0})}), "names an axis twice");
   expectInts(run("Transpose", {count({2, 3})}), {3, 2}, {0, 3, 1, 4, 2, 5});
-  expectError(run("Transpose", {count({2, 3})}, "{perm = [0, 0]}"), "no permutation");
-  expectError(run("Transpose", {count({2, 3})}, "{perm = [0]}"), "has a perm of 1 axes for rank 2");
+  refuses(run("Transpose", {count({2, 3})}, "{perm = [0, 0]}"), "no permutation");
+  refuses(run("Transpose", {count({2, 3})}, "{perm = [0]}"), "has a perm of 1 axes for rank 2");
 }
 
 TEST_F(EvaluatorTest, repeats) {
   expectInts(run("Expand", {count({2, 1}), ints({3}, {2, 1, 2})}), {2, 2, 2},
              {0, 0, 1, 1, 0, 0, 1, 1});
   expectInts(run("Tile", {count({2}), ints({1}, {2})}), {4}, {0, 1, 0, 1});
-  expectError(run("Expand", {count({1}), ints({2}, {1 << 20, 1 << 20})}), "is out of range");
-  expectError(run("Tile", {count({1}), ints({1}, {-1})}), "repeats an axis -1 times");
+  refuses(run("Expand", {count({1}), ints({2}, {1 << 20, 1 << 20})}), "is out of range");
+  refuses(run("Tile", {count({1}), ints({1}, {-1})}), "repeats an axis -1 times");
 }
 
 TEST_F(EvaluatorTest, slices) {
@@ -151,40 +155,41 @@ TEST_F(EvaluatorTest, slices) {
   expectInts(slice({-1, INT64_MIN, -2}), {3}, {4, 2, 0});
   expectInts(slice({3, 1, 1}), {0}, {});
   expectInts(slice({INT64_MIN, INT64_MAX, INT64_MAX}), {1}, {0});
-  expectError(slice({0, 1, 0}), "has step 0");
-  expectError(run("Slice", {count({5}), ints({1}, {0}), ints({2}, {1, 1})}), "different lengths");
+  refuses(slice({0, 1, 0}), "has step 0");
+  refuses(run("Slice", {count({5}), ints({1}, {0}), ints({2}, {1, 1})}), "different lengths");
 }
 
 TEST_F(EvaluatorTest, splitsAndJoins) {
   expectInts(run("Concat", {count({2, 1}), count({2, 2})}, "{axis = -1 : i64}"), {2, 3},
              {0, 0, 1, 1, 2, 3});
-  expectError(run("Concat", {count({2, 1}), count({3, 1})}, "{axis = 1 : i64}"),
-              "can't concatenate [2, 1] and [3, 1]");
+  refuses(run("Concat", {count({2, 1}), count({3, 1})}, "{axis = 1 : i64}"),
+          "can't concatenate [2, 1] and [3, 1]");
   expectInts(run("Split", {count({2, 3}), ints({2}, {1, 2})}, "{axis = 1 : i64}", 2), {2, 2},
              {1, 2, 4, 5});
   expectInts(run("Split", {count({5})}, "{num_outputs = 2 : i64}", 2), {2}, {3, 4});
-  expectError(run("Split", {count({5}), ints({2}, {1, 2})}, "", 2), "splits 5 elements into [1, 2]");
+  refuses(run("Split", {count({5}), ints({2}, {1, 2})}, "", 2), "splits 5 elements into [1, 2]");
 }
 
 TEST_F(EvaluatorTest, gathers) {
   expectInts(run("Gather", {count({3, 2}), ints({2}, {-1, 0})}), {2, 2}, {4, 5, 0, 1});
   expectInts(run("Gather", {count({2, 3}), ints({}, {1})}, "{axis = 1 : i64}"), {2}, {1, 4});
-  expectError(run("Gather", {count({3}), ints({1}, {3})}), "gathers element 3 of 3");
+  refuses(run("Gather", {count({3}), ints({1}, {3})}), "gathers element 3 of 3");
   expectInts(run("GatherND", {count({2, 3}), ints({2, 2}, {1, 2, 0, -1})}), {2}, {5, 2});
   expectInts(run("GatherND", {count({2, 3}), ints({2, 1}, {2, 0})}, "{batch_dims = 1 : i64}"), {2},
              {2, 3});
-  expectError(run("GatherND", {count({2}), ints({1, 1}, {2})}), "gathers element 2 of 2");
+  refuses(run("GatherND", {count({2}), ints({1, 1}, {2})}), "gathers element 2 of 2");
 }
 
 TEST_F(EvaluatorTest, makesTensors) {
   expectInts(run("Shape", {count({2, 3, 4})}, "{start = -2 : i64, end = 3 : i64}"), {2}, {3, 4});
   expectInts(run("Size", {count({2, 3})}), {}, {6});
   expectInts(run("Range", {ints({}, {5}), ints({}, {0}), ints({}, {-2})}), {3}, {5, 3, 1});
-  expectError(run("Range", {ints({}, {0}), ints({}, {1}), ints({}, {0})}), "by 0");
-  expectError(run("Range", {ints({}, {0}), ints({}, {INT64_MAX}), ints({}, {1})}), "ranges from");
+  refuses(run("Range", {ints({}, {0}), ints({}, {1}), ints({}, {0})}), "by 0");
+  refuses(run("Range", {ints({}, {0}), ints({}, {INT64_MAX}), ints({}, {1})}), "ranges from");
   expectReals(run("ConstantOfShape", {ints({1}, {2})}), {2}, {0, 0});
-  expectInts(run("ConstantOfShape", {ints({0}, {})}, "{value = dense<7> : tensor<1xi64>}"), {}, {7});
-  expectError(run("ConstantOfShape", {ints({1}, {-1})}), "is out of range");
+  expectInts(run("ConstantOfShape", {ints({0}, {})}, "{value = dense<7> : tensor<1xi64>}"), {},
+             {7});
+  refuses(run("ConstantOfShape", {ints({1}, {-1})}), "is out of range");
   expectInts(run("Trilu", {count({2, 3}), ints({}, {1})}), {2, 3}, {0, 1, 2, 0, 0, 5});
   expectInts(run("Trilu", {count({2, 2})}, "{upper = 0 : i64}"), {2, 2}, {0, 0, 2, 3});
 }
@@ -194,15 +199,15 @@ TEST_F(EvaluatorTest, reduces) {
   expectInts(run("ReduceSum", {count({2, 3})}, "{keepdims = 0 : i64}"), {}, {15});
   expectInts(run("ReduceMax", {count({2, 3})}, "{axes = [0], keepdims = 0 : i64}"), {3}, {3, 4, 5});
   expectInts(run("CumSum", {count({2, 3}), ints({}, {1})}), {2, 3}, {0, 1, 3, 3, 7, 12});
-  expectError(run("CumSum", {count({2}), ints({}, {0})}, "{reverse = 1 : i64}"), "is exclusive");
+  refuses(run("CumSum", {count({2}), ints({}, {0})}, "{reverse = 1 : i64}"), "is exclusive");
 }
 
 TEST_F(EvaluatorTest, multiplies) {
   expectReals(run("MatMul", {reals({1, 2, 2}, {1, 2, 3, 4}), reals({2, 1}, {5, 6})}), {1, 2, 1},
               {17, 39});
   expectReals(run("MatMul", {reals({2}, {1, 2}), reals({2}, {3, 4})}), {}, {11});
-  expectError(run("MatMul", {reals({1, 2}, {1, 2}), reals({3, 1}, {1, 2, 3})}),
-              "multiplies [1, 2] and [3, 1]");
+  refuses(run("MatMul", {reals({1, 2}, {1, 2}), reals({3, 1}, {1, 2, 3})}),
+          "multiplies [1, 2] and [3, 1]");
   expectReals(run("Softmax", {reals({1, 2}, {0, std::log(3.0)})}), {1, 2}, {0.25, 0.75});
 }
 
@@ -217,8 +222,8 @@ TEST_F(EvaluatorTest, carriesShapesWithoutValues) {
 }
 
 TEST_F(EvaluatorTest, namesTheNode) {
-  expectError(run("Unheard", {count({1})}), "node 'Unheard node' (Unheard) is not supported");
-  expectError(run("Add", {count({1})}), "has no operand 1");
+  refuses(run("Unheard", {count({1})}), "node 'Unheard node' (Unheard) is not supported");
+  refuses(run("Add", {count({1})}), "has no operand 1");
 }
 
 } // namespace

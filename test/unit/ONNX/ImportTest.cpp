@@ -5,12 +5,12 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "qopt/Frontend/Import.h"
 #include "../Frontend/TestFiles.h"
 #include "Frontend/ONNX/ImportCheck.h"
 #include "mlir/Pass/PassManager.h"
 #include "qopt/Conversion/ONNXToQOpt/Passes.h"
 #include "qopt/Dialect/ONNX/Evaluator/Evaluator.h"
-#include "qopt/Frontend/Import.h"
 #include "qopt/Frontend/ONNX/Reader.h"
 #include "qopt/Interpreter/Interpreter.h"
 #include "qopt/Support/Npy.h"
@@ -21,9 +21,7 @@ using namespace qopt::test;
 
 namespace {
 
-std::string exported(const std::string &name) {
-  return QOPT_TEST_DIR "/fixtures/exports/" + name;
-}
+std::string exported(const std::string &name) { return QOPT_TEST_DIR "/fixtures/exports/" + name; }
 
 std::string text(ModuleOp module) {
   std::string result;
@@ -179,20 +177,20 @@ TEST(ImportONNX, checksByExecution) {
   normalise.addPass(createNormalizeONNX());
   ASSERT_TRUE(succeeded(normalise.run(*graph.module)));
   ImportedModel model = unwrap(importHF(exported("hf"), context));
-  const unsigned pasts[] = {3, 4, 5, 6};
-  EXPECT_LE(unwrap(checkImport(*graph.module, pasts, graph.initializers, model)), 1e-5);
+  RaisedONNX raised;
+  raised.pasts = {3, 4, 5, 6};
+  EXPECT_LE(unwrap(checkImport(*graph.module, raised, graph.initializers, model)), 1e-5);
   // Another theta is another model.
   model.config.rope.theta = 10000.0;
   model.module = unwrap(buildLlamaModule(model.config, model.weights, context));
-  expectError(checkImport(*graph.module, pasts, graph.initializers, model),
+  expectError(checkImport(*graph.module, raised, graph.initializers, model),
               "gives other logits than the graph: relative error");
 }
 
 TEST(ImportONNX, takesRopeFromAConfigThatAgrees) {
   MLIRContext context;
   TempFolder folder;
-  std::string file =
-      folder.write("model.onnx", readFile(exported("dynamo_past_op20_bf16.onnx")));
+  std::string file = folder.write("model.onnx", readFile(exported("dynamo_past_op20_bf16.onnx")));
   folder.write("dynamo_past_op20_bf16.onnx.data",
                readFile(exported("dynamo_past_op20_bf16.onnx.data")));
   std::string config = readFile(exported("hf/config.json"));

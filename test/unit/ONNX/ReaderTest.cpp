@@ -5,11 +5,11 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "qopt/Frontend/ONNX/Reader.h"
 #include "../Frontend/TestFiles.h"
 #include "mlir/IR/MLIRContext.h"
 #include "onnx.pb.h"
 #include "qopt/Dialect/ONNX/IR/ONNXGraphDialect.h"
-#include "qopt/Frontend/ONNX/Reader.h"
 #include <filesystem>
 
 using namespace qopt;

@@ -27,6 +27,8 @@ struct WeightOrigin {
 
 struct RaisedONNX {
   std::vector<WeightOrigin> weights; ///< each canonical name once
+  /// A graph without position_ids counts the tokens of the mask, not all columns.
+  bool countsMask = false;
   std::vector<unsigned> pasts; ///< arguments of `@main`, in the order of `@forward`'s pasts
 };
 

@@ -15,8 +15,8 @@ namespace qopt {
 
 struct ONNXGraph {
   mlir::OwningOpRef<mlir::ModuleOp> module; ///< `@main` of onnx_graph operations
-  WeightStore initializers; ///< the floating ones, by the file's names
-  std::string producer;     ///< `pytorch 2.11.0`
+  WeightStore initializers;                 ///< the floating ones, by the file's names
+  std::string producer;                     ///< `pytorch 2.11.0`
 };
 
 /// Reads an ONNX file of IR version 3 or later with its external data, which is

@@ -61,6 +61,28 @@ std::vector<int64_t> onnx_graph::broadcastIndices(ArrayRef<int64_t> operand,
   return indices;
 }
 
+SmallVector<int64_t> onnx_graph::stridesOf(ArrayRef<int64_t> shape) {
+  SmallVector<int64_t> strides(shape.size(), 1);
+  for (size_t i = shape.size(); i-- > 1;)
+    strides[i - 1] = strides[i] * shape[i];
+  return strides;
+}
+
+void onnx_graph::forEachElement(ArrayRef<int64_t> shape,
+                                llvm::function_ref<void(ArrayRef<int64_t>)> body) {
+  SmallVector<int64_t> at(shape.size(), 0);
+  if (llvm::is_contained(shape, 0))
+    return;
+  while (true) {
+    body(at);
+    size_t axis = shape.size();
+    while (axis > 0 && ++at[axis - 1] == shape[axis - 1])
+      at[--axis] = 0;
+    if (axis == 0)
+      return;
+  }
+}
+
 Tensor onnx_graph::gatherFlat(const Tensor &input, ArrayRef<int64_t> shape,
                               ArrayRef<int64_t> indices) {
   Tensor y{input.type, Shape(shape), {}, {}};
@@ -103,11 +125,11 @@ onnx_graph::integersOf(NodeOp node, Inputs inputs, unsigned index, StringRef nam
 //===----------------------------------------------------------------------===//
 
 static Kernel findKernel(NodeOp node) {
-  if (Kernel kernel = findElementwiseKernel(node))
-    return kernel;
-  if (Kernel kernel = findMovementKernel(node))
-    return kernel;
-  return findReductionKernel(node);
+  for (auto find : {findElementwiseKernel, findMovementKernel, findGatherKernel, findGenerateKernel,
+                    findReductionKernel})
+    if (Kernel kernel = find(node))
+      return kernel;
+  return nullptr;
 }
 
 /// Operands that every use of the operator has.
@@ -224,8 +246,7 @@ llvm::Expected<TensorPtr> Evaluator::evaluate(Value value) {
     }
     Operation *op = next.getDefiningOp();
     if (!op)
-      return invalid("graph input {0} has no value here",
-                     cast<BlockArgument>(next).getArgNumber());
+      return invalid("graph input {0} has no value here", cast<BlockArgument>(next).getArgNumber());
     size_t before = stack.size();
     for (Value operand : op->getOperands())
       if (!values.contains(operand) && !isa<NoneType>(operand.getType()))

@@ -19,6 +19,8 @@ using Kernel = Outputs (*)(NodeOp node, Inputs inputs);
 /// Null when the operator is not of the group.
 Kernel findElementwiseKernel(NodeOp node);
 Kernel findMovementKernel(NodeOp node);
+Kernel findGatherKernel(NodeOp node);
+Kernel findGenerateKernel(NodeOp node);
 Kernel findReductionKernel(NodeOp node);
 
 template <typename... Args> llvm::Error invalid(const char *format, Args &&...args) {
@@ -38,6 +40,13 @@ llvm::Expected<Shape> broadcastShapes(llvm::ArrayRef<llvm::ArrayRef<int64_t>> sh
 /// `operand` that is broadcast to it.
 std::vector<int64_t> broadcastIndices(llvm::ArrayRef<int64_t> operand,
                                       llvm::ArrayRef<int64_t> shape);
+
+/// Of a row-major array.
+llvm::SmallVector<int64_t> stridesOf(llvm::ArrayRef<int64_t> shape);
+
+/// Calls `body` with the coordinates of each element of `shape`, in order.
+void forEachElement(llvm::ArrayRef<int64_t> shape,
+                    llvm::function_ref<void(llvm::ArrayRef<int64_t>)> body);
 
 /// The elements at `indices`, as a tensor of `shape`; without values where
 /// `input` has none.

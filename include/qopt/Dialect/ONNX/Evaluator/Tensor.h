@@ -25,8 +25,8 @@ using Shape = llvm::SmallVector<int64_t, 4>;
 struct Tensor {
   mlir::Type type; ///< of the elements
   Shape shape;
-  std::vector<double> reals;   ///< when type is floating
-  std::vector<int64_t> ints;   ///< when type is an integer
+  std::vector<double> reals; ///< when type is floating
+  std::vector<int64_t> ints; ///< when type is an integer
   bool hasValues = true;
   const WeightTensor *weight = nullptr; ///< the values, when not null
   bool weightTransposed = false;        ///< the tensor is the weight's transpose
