@@ -1,4 +1,4 @@
-//===- Gather.cpp - Elements by index ------------------------------------===//
+//===- Gather.cpp - Elements by index -------------------------------------===//
 //
 // Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

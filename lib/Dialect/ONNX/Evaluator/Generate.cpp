@@ -1,4 +1,4 @@
-//===- Generate.cpp - Tensors from shapes and attributes -----------------===//
+//===- Generate.cpp - Tensors from shapes and attributes ------------------===//
 //
 // Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

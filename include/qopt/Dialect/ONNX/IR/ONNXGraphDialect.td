@@ -26,7 +26,8 @@ def ONNXGraph_Dialect : Dialect {
       func.func @main(%x: tensor<?x8xf32> {onnx_graph.name = "x"})
           -> (tensor<?x4xf32> {onnx_graph.name = "y"}) {
         %w = onnx_graph.initializer "w" : tensor<8x4xf32>
-        %y = onnx_graph.node "MatMul"(%x, %w) : (tensor<?x8xf32>, tensor<8x4xf32>) -> tensor<?x4xf32>
+        %y = onnx_graph.node "MatMul"(%x, %w)
+          : (tensor<?x8xf32>, tensor<8x4xf32>) -> tensor<?x4xf32>
         return %y : tensor<?x4xf32>
       }
     }
