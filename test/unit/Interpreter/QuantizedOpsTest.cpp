@@ -22,6 +22,7 @@ TEST_F(Ops, linear_int8_formula) {
     w[i] = valueOf("w", i);
   for (int64_t i = 0; i < k; ++i)
     x[i] = valueOf("x", i) * 3.0f;
+  roundToBf16(w);
   weight("w", {n, k}, w);
   std::string text = R"((%x: tensor<?x20xf32>) -> tensor<?x3xf32> {
     %w = qopt.weight @w : tensor<3x20x!qopt.q<i8, per_channel, scale = f32>>
@@ -100,7 +101,7 @@ TEST_F(Ops, linear_int4_storedIntegersAreKept) {
 TEST_F(Ops, linear_int4_isTheDequantizedProduct) {
   std::vector<float> w(2 * 64), decoded(2 * 64);
   for (int64_t i = 0; i < 128; ++i)
-    w[i] = valueOf("w", i);
+    w[i] = roundToBf16(valueOf("w", i));
   weight("w", {2, 64}, w);
   QuantizedRows rows;
   Scheme scheme = Scheme::w4a16(32);

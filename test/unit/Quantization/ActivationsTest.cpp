@@ -44,7 +44,8 @@ TEST(Activations, Int8EqualsDoubleArithmetic) {
 
 TEST(Activations, SameAsAWeightRow) {
   std::vector<float> x = randomToken(9, 320);
-  for (Scheme scheme : {Scheme::w8a8Int8(), Scheme::w8a8Fp8()}) {
+  for (Storage storage : {Storage::int8, Storage::e4m3}) {
+    Scheme scheme{storage, 0, ScaleType::f32};
     std::vector<uint8_t> codes(x.size());
     float scale = quantizeToken(scheme.storage, x.data(), 320, codes.data());
     QuantizedRows rows;

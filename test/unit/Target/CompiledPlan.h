@@ -8,6 +8,7 @@
 #ifndef QOPT_TEST_UNIT_TARGET_COMPILEDPLAN_H
 #define QOPT_TEST_UNIT_TARGET_COMPILEDPLAN_H
 
+#include "qopt/Support/Float.h"
 #include "qopt/Frontend/Weights.h"
 #include "qopt/Target/CPU/CPUTarget.h"
 #include <memory>
@@ -65,6 +66,13 @@ inline std::vector<float> randomValues(int64_t count, unsigned seed, float mean 
   std::vector<float> values(count);
   for (float &value : values)
     value = normal(engine);
+  return values;
+}
+
+/// The same, as bf16 holds them: what is quantized is a bf16 model.
+inline std::vector<float> randomWeights(int64_t count, unsigned seed, float mean = 0.1f) {
+  std::vector<float> values = randomValues(count, seed, mean);
+  roundToBf16(values);
   return values;
 }
 

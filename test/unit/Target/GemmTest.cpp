@@ -97,7 +97,7 @@ protected:
 
   Weight makeWeight(const Format &format, const Shape &shape, const CPUTarget &target) {
     Weight weight;
-    MemoryTensor tensor("w", shape.n, shape.k, randomValues(shape.n * shape.k, 1, 0.05f));
+    MemoryTensor tensor("w", shape.n, shape.k, randomWeights(shape.n * shape.k, 1, 0.05f));
     ErrorEnergy energy;
     auto append = [&](llvm::ArrayRef<char> bytes) {
       weight.image.insert(weight.image.end(), bytes.begin(), bytes.end());

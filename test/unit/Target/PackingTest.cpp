@@ -91,12 +91,12 @@ TEST_F(PackingTest, SourcesFollowEachOtherWithinATile) {
 }
 
 TEST_F(PackingTest, BytesAreOffsetAndFollowedByChannelScales) {
-  // Row n holds (n + 1) * code with a largest magnitude of 127.5 (n + 1): its scale is n + 1.
+  // Row n holds 2^n * code with a largest magnitude of 127.5 * 2^n: its scale is 2^n.
   constexpr int64_t rows = 6, columns = 6;
   std::vector<float> values;
   for (int64_t n = 0; n < rows; ++n)
     for (int64_t k = 0; k < columns; ++k)
-      values.push_back((n + 1) * (k == 5 ? 127.5f : static_cast<float>(k * 7 - n * 3)));
+      values.push_back((1 << n) * (k == 5 ? 127.5f : static_cast<float>(k * 7 - n * 3)));
   MemoryTensor tensor("w", rows, columns, values);
   ASSERT_EQ(pack(type("6x6x!qopt.q<i8, per_channel, scale = f32>", "tiled, tile_n = 4, k_pack = 4"),
                  {&tensor}),
@@ -104,7 +104,7 @@ TEST_F(PackingTest, BytesAreOffsetAndFollowedByChannelScales) {
   ASSERT_EQ(image.size(), 128u); // two steps of 16 bytes, four scales
   for (int64_t n = 0; n < rows; ++n) {
     int64_t tile = n / 4 * 64, channel = n % 4;
-    EXPECT_EQ(real(tile + 32 + 4 * channel), n + 1);
+    EXPECT_EQ(real(tile + 32 + 4 * channel), 1 << n);
     for (int64_t k = 0; k < columns; ++k) {
       int code = k == 5 ? 127 : static_cast<int>(k * 7 - n * 3);
       EXPECT_EQ(byte(tile + k / 4 * 16 + channel * 4 + k % 4), code + 128) << n << ", " << k;

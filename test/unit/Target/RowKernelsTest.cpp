@@ -334,7 +334,7 @@ kernel.plan @p{2} max_tokens = 16 max_logit_rows = 16 {{
   for (size_t i = 0; i < types.size(); ++i) {
     const Table &table = tables[i];
     MemoryTensor tensor("w", vocabulary, table.columns,
-                        randomValues(vocabulary * table.columns, 6));
+                        randomWeights(vocabulary * table.columns, 6));
     std::vector<char> image;
     ErrorEnergy energy;
     auto append = [&](llvm::ArrayRef<char> bytes) {
