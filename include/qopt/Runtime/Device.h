@@ -10,10 +10,10 @@
 /// record and replay. Adding a target means a code generator and
 /// one of these.
 ///
-///   std::unique_ptr<Device> device = createCPUDevice({.threads = 8});
-///   Result<std::unique_ptr<DeviceCode>> code = device->load(bytes, hash, {"add"});
-///   Result<DeviceMemory> x = device->allocate(4096);
-///   Status status = device->launch(**code, {{0, {x->address(), 16}, 1}});
+///   Result<std::unique_ptr<Device>> device = createCPUDevice({.threads = 8});
+///   Result<std::unique_ptr<DeviceCode>> code = (*device)->load(bytes, hash, {"add"});
+///   Result<DeviceMemory> x = (*device)->allocate(4096);
+///   Status status = (*device)->launch(**code, {{0, {x->address(), 16}, 1}});
 ///
 /// A device may be used from any thread; launches of different threads run one
 /// after the other.
@@ -138,8 +138,8 @@ struct CPUDeviceOptions {
 
 /// Kernels are functions `void entry(const uint64_t *args, uint64_t worker,
 /// uint64_t workers)`: worker w of n always does the same share, so that results
-/// don't depend on which thread is free.
-std::unique_ptr<Device> createCPUDevice(const CPUDeviceOptions &options = {});
+/// don't depend on which thread is free. Fails when the system refuses a thread.
+Result<std::unique_ptr<Device>> createCPUDevice(const CPUDeviceOptions &options = {});
 
 /// Fails, naming the first feature that is missing, unless this machine has the
 /// CPU \p features (names as in Linux's /proc/cpuinfo) and runs \p triple.

@@ -42,7 +42,8 @@ Result<Artifact> Artifact::open(const std::string &path) {
     return Status::invalid("artifact '" + path + "' can't be " + what + ": " +
                            std::strerror(errno));
   };
-  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Opening a pipe would wait for its writer.
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0)
     return failure("opened");
   struct stat info;

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
 
@@ -51,10 +52,13 @@ struct ArtifactWriter::State {
     int error = errno;
     std::string message = "can't " + what + " artifact '" + path + "': ";
     if (error == ENOSPC || error == EDQUOT)
-      message += "the disk is full after " + std::to_string(position) + " bytes";
-    else
-      message += std::strerror(error);
-    return fail(Status::unavailable(std::move(message)));
+      return fail(Status::unavailable(message + "the disk is full after " +
+                                      std::to_string(position) + " bytes"));
+    message += std::strerror(error);
+    bool wrongPath = error == ENOENT || error == ENOTDIR || error == EISDIR || error == EACCES ||
+                     error == ENAMETOOLONG;
+    return fail(wrongPath ? Status::invalid(std::move(message))
+                          : Status::unavailable(std::move(message)));
   }
 
   Status write(std::span<const std::byte> bytes) {
@@ -90,6 +94,11 @@ ArtifactWriter::~ArtifactWriter() = default;
 Result<ArtifactWriter> ArtifactWriter::create(const std::string &path) {
   auto state = std::make_unique<State>();
   state->path = path;
+  // What is renamed to the path would replace a device or a pipe.
+  struct stat existing;
+  if (::stat(path.c_str(), &existing) == 0 && !S_ISREG(existing.st_mode))
+    return Status::invalid("can't create artifact '" + path +
+                           "': something that is not a file is there");
   // Not mkstemp: its files are private to the user, whatever the umask.
   int fd = -1;
   for (int attempt = 0; fd < 0 && attempt < 100; ++attempt) {

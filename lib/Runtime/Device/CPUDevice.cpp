@@ -14,6 +14,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <system_error>
 #include <unistd.h>
 
 using namespace qopt;
@@ -202,10 +203,16 @@ Status CPUDevice::launch(const DeviceCode &code, std::span<const LaunchCommand> 
 
 } // namespace
 
-std::unique_ptr<Device> qopt::createCPUDevice(const CPUDeviceOptions &options) {
+Result<std::unique_ptr<Device>> qopt::createCPUDevice(const CPUDeviceOptions &options) {
   CPUSet set = usableCPUs();
   constexpr unsigned maxThreads = 1024;
   unsigned threads = std::min(options.threads ? options.threads : set.threads, maxThreads);
   bool whole = threads >= set.cores && threads <= set.cpus.size();
-  return std::make_unique<CPUDevice>(threads, options.pin && whole ? set.cpus : std::vector<int>());
+  try {
+    return std::unique_ptr<Device>(
+        std::make_unique<CPUDevice>(threads, options.pin && whole ? set.cpus : std::vector<int>()));
+  } catch (const std::system_error &error) {
+    return Status::unavailable("can't start " + std::to_string(threads) +
+                               " threads: " + error.code().message());
+  }
 }

@@ -38,12 +38,19 @@ void waitForChange(const std::atomic<uint32_t> &value, uint32_t old) {
 } // namespace
 
 ThreadPool::ThreadPool(unsigned threads, const std::vector<int> &cpus) : size_(threads) {
-  for (unsigned worker = 0; worker < threads; ++worker)
-    threads_.emplace_back(&ThreadPool::work, this, worker,
-                          worker < cpus.size() ? cpus[worker] : -1);
+  try {
+    for (unsigned worker = 0; worker < threads; ++worker)
+      threads_.emplace_back(&ThreadPool::work, this, worker,
+                            worker < cpus.size() ? cpus[worker] : -1);
+  } catch (...) {
+    stop();
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   stop_.store(true, std::memory_order_relaxed);
   jobs_.fetch_add(1, std::memory_order_release);
   jobs_.notify_all();

@@ -31,7 +31,8 @@ public:
   using Job = std::function<void(unsigned worker)>;
 
   /// Starts \p threads >= 1 workers; worker w is bound to CPU cpus[w] when
-  /// \p cpus is not empty.
+  /// \p cpus is not empty. Throws std::system_error, with none left running,
+  /// when the system refuses a thread.
   explicit ThreadPool(unsigned threads, const std::vector<int> &cpus = {});
   ~ThreadPool();
   ThreadPool(const ThreadPool &) = delete;
@@ -47,6 +48,7 @@ public:
   void barrier();
 
 private:
+  void stop();
   void work(unsigned worker, int cpu);
 
   std::mutex callers_; ///< held for the length of a job

@@ -15,35 +15,42 @@ using namespace qopt;
 namespace {
 
 constexpr uint32_t defaultSequences = 16;
+constexpr uint64_t unlimited = std::numeric_limits<uint64_t>::max();
 constexpr uint64_t maxPages = uint64_t(1) << 30; // page numbers are int32
 
 std::string number(uint64_t value) { return std::to_string(value); }
 
 /// A number in a file, or \p otherwise ("max", or no such file).
-uint64_t readNumber(const char *path, uint64_t otherwise) {
+uint64_t readNumber(const std::string &path, uint64_t otherwise) {
   std::ifstream file(path);
   uint64_t value = 0;
   return file >> value ? value : otherwise;
 }
 
+/// The number behind \p key in a file of `key number` lines, or \p otherwise.
+uint64_t readField(const std::string &path, const std::string &key, uint64_t otherwise) {
+  std::ifstream file(path);
+  uint64_t value = 0;
+  for (std::string found; file >> found; file.ignore(256, '\n'))
+    if (found == key)
+      return file >> value ? value : otherwise;
+  return otherwise;
+}
+
 } // namespace
 
-uint64_t qopt::availableMemory() {
-  constexpr uint64_t unlimited = std::numeric_limits<uint64_t>::max();
-  uint64_t available = unlimited;
-  std::ifstream file("/proc/meminfo");
-  for (std::string key; file >> key; file.ignore(256, '\n')) {
-    uint64_t kib = 0;
-    if (key != "MemAvailable:" || !(file >> kib))
-      continue;
-    available = kib * 1024;
-    break;
-  }
-  uint64_t limit = readNumber("/sys/fs/cgroup/memory.max", unlimited);
-  uint64_t used = readNumber("/sys/fs/cgroup/memory.current", 0);
-  if (limit != unlimited)
-    available = std::min(available, limit - std::min(limit, used));
-  return available;
+uint64_t qopt::availableMemory(const std::string &root) {
+  uint64_t kib = readField(root + "/proc/meminfo", "MemAvailable:", unlimited);
+  uint64_t available = kib == unlimited ? unlimited : kib * 1024;
+  std::string group = root + "/sys/fs/cgroup/memory.";
+  uint64_t limit = readNumber(group + "max", unlimited);
+  if (limit == unlimited)
+    return available;
+  uint64_t used = readNumber(group + "current", 0);
+  uint64_t cached =
+      readField(group + "stat", "active_file", 0) + readField(group + "stat", "inactive_file", 0);
+  used -= std::min(used, cached);
+  return std::min(available, limit - std::min(limit, used));
 }
 
 Result<CacheSize> qopt::planCache(const ExecutorOptions &options, const CacheLimits &limits) {

@@ -9,6 +9,7 @@
 
 #include "qopt/Runtime/Executor.h"
 #include <cstdint>
+#include <string>
 
 namespace qopt {
 
@@ -30,8 +31,10 @@ struct CacheSize {
 /// fits.
 Result<CacheSize> planCache(const ExecutorOptions &options, const CacheLimits &limits);
 
-/// Bytes that this process may still take, by /proc/meminfo and its control group.
-uint64_t availableMemory();
+/// Bytes that this process may still take, by proc/meminfo and by its control
+/// group (version 2) below \p root. Pages of files count as available in both:
+/// the system drops them when memory is short.
+uint64_t availableMemory(const std::string &root = "/");
 
 } // namespace qopt
 

@@ -49,7 +49,10 @@ Status Model::State::load(const ModelOptions &options) {
   if (Status status = checkCPU(manifest.target().triple(), features); !status)
     return status;
   Timer timer;
-  device = createCPUDevice({options.threads, options.pinThreads});
+  Result<std::unique_ptr<Device>> created = createCPUDevice({options.threads, options.pinThreads});
+  if (!created)
+    return created.status();
+  device = std::move(*created);
   startup.push_back({"start threads", timer.lap()});
   if (Status status = loadCode(); !status)
     return status;

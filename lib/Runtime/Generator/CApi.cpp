@@ -50,6 +50,11 @@ template <typename Options> Options read(const Options *options, Options default
 
 Status missing(const char *what) { return Status::usage(std::string(what) + " is NULL"); }
 
+/// Runs \p body on the engine's generator.
+template <typename Body> qopt_status withGenerator(qopt_engine *engine, Body body) {
+  return guarded([&] { return engine ? body(engine->generator) : missing("engine"); });
+}
+
 qopt_generate_options defaultsOf(const Generator &generator) {
   GenerateOptions model = generator.defaults();
   qopt_generate_options options = {};
@@ -216,16 +221,14 @@ void qopt_generate_options_init(qopt_generate_options *options, const qopt_engin
 qopt_status qopt_generate(qopt_engine *engine, const char *prompt,
                           const qopt_generate_options *options, qopt_callback callback,
                           void *user) {
-  return guarded([&] {
-    Generator &generator = engine->generator;
+  return withGenerator(engine, [&](Generator &generator) {
     return generate(generator, encode(generator, prompt), options, callback, user);
   });
 }
 
 qopt_status qopt_chat(qopt_engine *engine, const qopt_message *messages, size_t count,
                       const qopt_generate_options *options, qopt_callback callback, void *user) {
-  return guarded([&] {
-    Generator &generator = engine->generator;
+  return withGenerator(engine, [&](Generator &generator) {
     return generate(generator, encode(generator, messages, count), options, callback, user);
   });
 }
@@ -233,8 +236,7 @@ qopt_status qopt_chat(qopt_engine *engine, const qopt_message *messages, size_t 
 qopt_status qopt_engine_submit(qopt_engine *engine, const char *prompt,
                                const qopt_generate_options *options, qopt_callback callback,
                                void *user, uint64_t *request) {
-  return guarded([&] {
-    Generator &generator = engine->generator;
+  return withGenerator(engine, [&](Generator &generator) {
     return submit(generator, encode(generator, prompt), options, callback, user, request);
   });
 }
@@ -242,22 +244,21 @@ qopt_status qopt_engine_submit(qopt_engine *engine, const char *prompt,
 qopt_status qopt_engine_submit_chat(qopt_engine *engine, const qopt_message *messages, size_t count,
                                     const qopt_generate_options *options, qopt_callback callback,
                                     void *user, uint64_t *request) {
-  return guarded([&] {
-    Generator &generator = engine->generator;
+  return withGenerator(engine, [&](Generator &generator) {
     return submit(generator, encode(generator, messages, count), options, callback, user, request);
   });
 }
 
 void qopt_engine_cancel(qopt_engine *engine, uint64_t request) {
-  guarded([&] {
-    engine->generator.cancel(request);
+  withGenerator(engine, [&](Generator &generator) {
+    generator.cancel(request);
     return Status::ok();
   });
 }
 
 qopt_status qopt_engine_step(qopt_engine *engine, int *busy) {
-  return guarded([&] {
-    Result<bool> more = engine->generator.step();
+  return withGenerator(engine, [&](Generator &generator) {
+    Result<bool> more = generator.step();
     if (more && busy)
       *busy = *more;
     return more.status();

@@ -32,8 +32,8 @@ std::string TextStream::settle(const std::string &text, bool end) {
   }
   // The longest end of the text that starts a stop string.
   size_t keep = 0;
-  for (const std::string &stop : end ? std::vector<std::string>() : stops_)
-    for (size_t length = std::min(stop.size() - 1, held_.size()); length > keep; --length)
+  for (const std::string &stop : stops_)
+    for (size_t length = end ? 0 : std::min(stop.size() - 1, held_.size()); length > keep; --length)
       if (held_.compare(held_.size() - length, length, stop, 0, length) == 0)
         keep = length;
   std::string settled = held_.substr(0, held_.size() - keep);

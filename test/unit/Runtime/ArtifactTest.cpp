@@ -251,8 +251,19 @@ TEST(ArtifactWriter, CallsOutOfOrderAreErrors) {
 }
 
 TEST(ArtifactWriter, FolderThatDoesntExist) {
-  EXPECT_EQ(ArtifactWriter::create("/nonexistent/x.qopt").status().message(),
+  Status status = ArtifactWriter::create("/nonexistent/x.qopt").status();
+  EXPECT_EQ(status.code(), StatusCode::invalidInput);
+  EXPECT_EQ(status.message(),
             "can't create artifact '/nonexistent/x.qopt': No such file or directory");
+}
+
+TEST(ArtifactWriter, ReplacesFilesOnly) {
+  for (const char *path : {"/dev/null", "/"}) {
+    Status status = ArtifactWriter::create(path).status();
+    EXPECT_EQ(status.code(), StatusCode::invalidInput);
+    EXPECT_EQ(status.message(), std::string("can't create artifact '") + path +
+                                    "': something that is not a file is there");
+  }
 }
 
 TEST(ArtifactWriter, FullDiskIsAClearError) {

@@ -117,6 +117,9 @@ TEST_F(CApi, ErrorsAreOfTheThread) {
   EXPECT_EQ(qopt_chat(engine, &message, 1, nullptr, nullptr, nullptr), QOPT_USAGE);
   EXPECT_STREQ(qopt_last_error(), "a message's role or content is NULL");
   EXPECT_EQ(qopt_chat(engine, nullptr, 1, nullptr, nullptr, nullptr), QOPT_USAGE);
+  EXPECT_EQ(qopt_generate(nullptr, "a", nullptr, nullptr, nullptr), QOPT_USAGE);
+  EXPECT_STREQ(qopt_last_error(), "engine is NULL");
+  EXPECT_EQ(qopt_engine_step(nullptr, nullptr), QOPT_USAGE);
   qopt_model *model = nullptr;
   EXPECT_EQ(qopt_model_load("/nonexistent", nullptr, &model), QOPT_INVALID_INPUT);
   EXPECT_EQ(model, nullptr);

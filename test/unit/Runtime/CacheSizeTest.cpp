@@ -6,7 +6,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "Runtime/Engine/CacheSize.h"
+#include <filesystem>
+#include <fstream>
 #include <gtest/gtest.h>
+#include <limits>
+#include <unistd.h>
 
 using namespace qopt;
 
@@ -61,5 +65,28 @@ TEST(CacheSize, ErrorsNameTheLargestSettingThatFits) {
 }
 
 TEST(CacheSize, MachineHasMemory) { EXPECT_GT(availableMemory(), uint64_t(1) << 20); }
+
+TEST(CacheSize, AvailableMemoryIsTheLessOfMachineAndGroup) {
+  std::filesystem::path root =
+      std::filesystem::path(testing::TempDir()) / ("qopt-memory-" + std::to_string(::getpid()));
+  auto write = [&](const char *path, const char *text) {
+    std::filesystem::create_directories((root / path).parent_path());
+    std::ofstream(root / path) << text;
+  };
+  EXPECT_EQ(availableMemory(root), std::numeric_limits<uint64_t>::max());
+  write("proc/meminfo", "MemTotal:  900 kB\nMemFree:  1 kB\nMemAvailable:  800 kB\nCached: 7 kB\n");
+  EXPECT_EQ(availableMemory(root), 800u * 1024);
+  write("sys/fs/cgroup/memory.max", "max\n");
+  EXPECT_EQ(availableMemory(root), 800u * 1024);
+  write("sys/fs/cgroup/memory.max", "500000\n");
+  write("sys/fs/cgroup/memory.current", "400000\n");
+  EXPECT_EQ(availableMemory(root), 100000u);
+  // The pages of a model that was read are no reason to refuse it.
+  write("sys/fs/cgroup/memory.stat", "anon 50000\ninactive_file 250000\nactive_file 60000\n");
+  EXPECT_EQ(availableMemory(root), 410000u);
+  write("sys/fs/cgroup/memory.current", "900000\n");
+  EXPECT_EQ(availableMemory(root), 0u);
+  std::filesystem::remove_all(root);
+}
 
 } // namespace

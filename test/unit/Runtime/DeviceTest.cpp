@@ -10,6 +10,7 @@
 #include "ToyModel.h"
 #include <cstring>
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 using namespace qopt;
 
@@ -28,7 +29,7 @@ Result<std::unique_ptr<DeviceCode>> load(Device &device, const std::string &byte
 }
 
 TEST(CPUDevice, MemoryIsZeroAndCopied) {
-  auto device = createCPUDevice({.threads = 1});
+  auto device = *createCPUDevice({.threads = 1});
   Result<DeviceMemory> memory = device->allocate(100);
   ASSERT_TRUE(memory);
   std::vector<std::byte> bytes(100, std::byte(1));
@@ -42,7 +43,7 @@ TEST(CPUDevice, MemoryIsZeroAndCopied) {
 
 TEST(CPUDevice, LaunchesAndReplaysALine) {
   for (unsigned threads : {1u, 2u, 3u}) {
-    auto device = createCPUDevice({.threads = threads});
+    auto device = *createCPUDevice({.threads = threads});
     std::string bytes = kernels();
     auto code = load(*device, bytes, hashText(bytes), "toy_embed");
     ASSERT_TRUE(code) << code.status().message();
@@ -68,8 +69,23 @@ TEST(CPUDevice, LaunchesAndReplaysALine) {
   }
 }
 
+TEST(CPUDevice, RefusedThreadsAreAnError) {
+  // No address space holds these stacks.
+  pthread_attr_t before, huge;
+  ASSERT_EQ(pthread_getattr_default_np(&before), 0);
+  pthread_attr_init(&huge);
+  ASSERT_EQ(pthread_attr_setstacksize(&huge, size_t(1) << 47), 0);
+  ASSERT_EQ(pthread_setattr_default_np(&huge), 0);
+  Result<std::unique_ptr<Device>> device = createCPUDevice({.threads = 2});
+  pthread_setattr_default_np(&before);
+  ASSERT_FALSE(device);
+  EXPECT_EQ(device.status().code(), StatusCode::unavailable);
+  EXPECT_EQ(device.status().message().find("can't start 2 threads: "), 0u)
+      << device.status().message();
+}
+
 TEST(CPUDevice, TwoLibrariesStayApart) {
-  auto device = createCPUDevice({.threads = 1});
+  auto device = *createCPUDevice({.threads = 1});
   std::string bytes = kernels();
   auto first = load(*device, bytes, hashText(bytes), "toy_embed");
   auto second = load(*device, bytes, hashText(bytes), "toy_embed");
@@ -81,7 +97,7 @@ TEST(CPUDevice, TwoLibrariesStayApart) {
 }
 
 TEST(CPUDevice, RefusesDamagedCode) {
-  auto device = createCPUDevice({.threads = 1});
+  auto device = *createCPUDevice({.threads = 1});
   std::string bytes = kernels();
   std::string hash = hashText(bytes);
   auto missing = load(*device, bytes, hash, "toy_nothing");

@@ -16,7 +16,7 @@ namespace {
 constexpr uint64_t pageBytes = 256;
 
 TEST(KVCache, HandsOutEveryPageOnce) {
-  auto device = createCPUDevice({.threads = 1});
+  auto device = *createCPUDevice({.threads = 1});
   auto cache = KVCache::create(*device, 5, pageBytes);
   ASSERT_TRUE(cache);
   std::vector<bool> seen(5);
@@ -32,7 +32,7 @@ TEST(KVCache, HandsOutEveryPageOnce) {
 }
 
 TEST(KVCache, LastHolderFrees) {
-  auto device = createCPUDevice({.threads = 1});
+  auto device = *createCPUDevice({.threads = 1});
   auto cache = KVCache::create(*device, 1, pageBytes);
   ASSERT_TRUE(cache);
   int32_t page = (*cache)->allocate();
@@ -44,7 +44,7 @@ TEST(KVCache, LastHolderFrees) {
 }
 
 TEST(KVCache, PagesAreZeroEachTime) {
-  auto device = createCPUDevice({.threads = 1});
+  auto device = *createCPUDevice({.threads = 1});
   auto cache = KVCache::create(*device, 2, pageBytes);
   ASSERT_TRUE(cache);
   for (int round = 0; round < 3; ++round) {
