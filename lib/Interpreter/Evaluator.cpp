@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Evaluator.h"
+#include "qopt/Dialect/QOpt/IR/PlainTypes.h"
 #include "qopt/Quantization/Activations.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -123,18 +124,16 @@ template <typename Real> llvm::Error Evaluator<Real>::set(Value result, Array ar
   QuantizedType type = quantizedOf(result);
   if (!type)
     return llvm::Error::success();
-  Expected<Scheme> scheme = schemeOf(type);
-  if (!scheme)
-    return scheme.takeError();
+  Storage storage = schemeOf(type).storage;
   int64_t columns = tensor->columns();
   std::vector<float> row(columns);
   std::vector<uint8_t> codes(columns);
   for (int64_t t = 0; t < tensor->rows(); ++t) {
     double *x = tensor->array.values.data() + t * columns;
     std::copy_n(x, columns, row.begin());
-    tensor->scales.push_back(quantizeToken(scheme->storage, row.data(), columns, codes.data()));
+    tensor->scales.push_back(quantizeToken(storage, row.data(), columns, codes.data()));
     for (int64_t k = 0; k < columns; ++k)
-      x[k] = codeValue(scheme->storage, codes[k]);
+      x[k] = codeValue(storage, codes[k]);
   }
   return llvm::Error::success();
 }

@@ -6,41 +6,13 @@
 //===----------------------------------------------------------------------===//
 
 #include "Evaluator.h"
-#include "qopt/Support/Rope.h"
+#include "qopt/Dialect/QOpt/IR/PlainTypes.h"
 
 using namespace mlir;
 using namespace qopt;
 using namespace qopt::interpreter;
 
 using llvm::Expected;
-
-static RopeConfig configOf(RopeAttr attr) {
-  auto valueOf = [](FloatAttr value, double otherwise) {
-    return value ? value.getValueAsDouble() : otherwise;
-  };
-  RopeConfig config;
-  switch (attr.getScaling()) {
-  case RopeScalingKind::None:
-    config.scaling = RopeConfig::Scaling::none;
-    break;
-  case RopeScalingKind::Linear:
-    config.scaling = RopeConfig::Scaling::linear;
-    break;
-  case RopeScalingKind::Llama3:
-    config.scaling = RopeConfig::Scaling::llama3;
-    break;
-  case RopeScalingKind::Table:
-    config.scaling = RopeConfig::Scaling::table;
-    config.table = attr.getTable().asArrayRef();
-    break;
-  }
-  config.theta = attr.getTheta().getValueAsDouble();
-  config.factor = valueOf(attr.getFactor(), config.factor);
-  config.lowFreqFactor = valueOf(attr.getLow(), config.lowFreqFactor);
-  config.highFreqFactor = valueOf(attr.getHigh(), config.highFreqFactor);
-  config.originalContext = attr.getOriginal();
-  return config;
-}
 
 template <typename Real>
 Expected<Array> Evaluator<Real>::rotate(Value input, Value positions, RopeAttr attr) {
@@ -62,7 +34,7 @@ Expected<Array> Evaluator<Real>::rotate(Value input, Value positions, RopeAttr a
     return error("found " + Twine(places.size()) + " positions for " + Twine(rows) + " tokens");
   if (columns % headDim != 0)
     return error("rows have " + Twine(columns) + " elements, expected heads of " + Twine(headDim));
-  std::vector<float> frequencies = ropeFrequencies(headDim, configOf(attr));
+  std::vector<float> frequencies = ropeFrequencies(headDim, ropeConfigOf(attr));
   Array y = like((*x)->array);
   for (int64_t t = 0; t < rows; ++t)
     for (int64_t i = t * columns; i < (t + 1) * columns; i += headDim)

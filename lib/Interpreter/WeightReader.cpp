@@ -6,36 +6,12 @@
 //===----------------------------------------------------------------------===//
 
 #include "Evaluator.h"
+#include "qopt/Dialect/QOpt/IR/PlainTypes.h"
 #include "qopt/Support/Float.h"
 
 using namespace mlir;
 using namespace qopt;
 using namespace qopt::interpreter;
-
-static std::optional<ScaleType> scaleTypeOf(mlir::FloatType type) {
-  if (type.isF32())
-    return ScaleType::f32;
-  if (type.isBF16())
-    return ScaleType::bf16;
-  if (type.isF16())
-    return ScaleType::f16;
-  return std::nullopt;
-}
-
-llvm::Expected<Scheme> interpreter::schemeOf(QuantizedType type) {
-  Scheme scheme;
-  Type storage = type.getStorage();
-  scheme.storage = storage.isUnsignedInteger(4) ? Storage::uint4
-                   : storage.isInteger(4)       ? Storage::int4
-                   : storage.isInteger(8)       ? Storage::int8
-                                                : Storage::e4m3;
-  scheme.groupSize = std::max<int64_t>(type.getGroupSize(), 0);
-  std::optional<ScaleType> scale = scaleTypeOf(type.getScale());
-  if (!scale || (type.isAffine() && type.getMin() != type.getScale()))
-    return error("scales and minima must be of one type, f32, bf16 or f16");
-  scheme.scaleType = *scale;
-  return scheme;
-}
 
 void WeightRows::decodeCodes(int64_t row, double *out) const {
   const uint8_t *codes = quantized.codes.data() + row * columns;
@@ -119,12 +95,8 @@ llvm::Expected<std::shared_ptr<const WeightRows>> WeightReader::read(WeightOp op
   rows->columns = 1;
   for (int64_t dim : type.getShape().drop_front())
     rows->columns *= dim;
-  if (auto quantized = dyn_cast<QuantizedType>(type.getElementType())) {
-    llvm::Expected<Scheme> scheme = schemeOf(quantized);
-    if (!scheme)
-      return scheme.takeError();
-    rows->scheme = *scheme;
-  }
+  if (auto quantized = dyn_cast<QuantizedType>(type.getElementType()))
+    rows->scheme = schemeOf(quantized);
 
   int64_t start = 0, end = first + count;
   for (auto source : op.getSources().getAsRange<FlatSymbolRefAttr>()) {

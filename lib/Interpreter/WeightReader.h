@@ -24,9 +24,6 @@
 
 namespace qopt::interpreter {
 
-/// The scheme that an element type stands for; per token counts as per row.
-llvm::Expected<Scheme> schemeOf(QuantizedType type);
-
 /// Some rows of a weight, K columns each.
 struct WeightRows {
   int64_t columns = 0;

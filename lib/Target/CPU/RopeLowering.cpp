@@ -9,7 +9,7 @@
 #include "ElementConversions.h"
 #include "KernelEmitters.h"
 #include "MathApproximations.h"
-#include "qopt/Support/Rope.h"
+#include "qopt/Dialect/QOpt/IR/PlainTypes.h"
 
 using namespace mlir;
 using namespace qopt;
@@ -23,39 +23,10 @@ struct Rotated {
 
 } // namespace
 
-static RopeConfig configOf(RopeAttr rope) {
-  auto valueOf = [](FloatAttr attr, double otherwise) {
-    return attr ? attr.getValueAsDouble() : otherwise;
-  };
-  RopeConfig config;
-  config.theta = rope.getTheta().getValueAsDouble();
-  config.factor = valueOf(rope.getFactor(), 1.0);
-  config.lowFreqFactor = valueOf(rope.getLow(), 1.0);
-  config.highFreqFactor = valueOf(rope.getHigh(), 4.0);
-  config.originalContext = rope.getOriginal();
-  if (rope.getTable())
-    config.table = rope.getTable().asArrayRef().vec();
-  switch (rope.getScaling()) {
-  case RopeScalingKind::None:
-    config.scaling = RopeConfig::Scaling::none;
-    break;
-  case RopeScalingKind::Linear:
-    config.scaling = RopeConfig::Scaling::linear;
-    break;
-  case RopeScalingKind::Llama3:
-    config.scaling = RopeConfig::Scaling::llama3;
-    break;
-  case RopeScalingKind::Table:
-    config.scaling = RopeConfig::Scaling::table;
-    break;
-  }
-  return config;
-}
-
 void qopt::emitRotaryTable(KernelBuilder &b, kernel::RotaryTableOp op,
                            const KernelArguments &args) {
   std::vector<float> frequencies =
-      ropeFrequencies(op.getRope().getHeadDim(), configOf(op.getRope()));
+      ropeFrequencies(op.getRope().getHeadDim(), ropeConfigOf(op.getRope()));
   int64_t half = frequencies.size();
   Rows out(op.getOuts()[0]);
   auto [first, last] = args.share(b, args.rows);

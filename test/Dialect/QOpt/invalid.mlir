@@ -32,6 +32,11 @@ func.func private @q_no_min(!qopt.q<ui4, group = 32, scale = f16>)
 
 // -----
 
+// expected-error @+1 {{min must have the scale's type 'f16', found 'bf16'}}
+func.func private @q_min_type(!qopt.q<ui4, group = 32, scale = f16, min = bf16>)
+
+// -----
+
 // expected-error @+1 {{per_token storage must be i8 or f8E4M3FN, found 'i4'}}
 func.func private @q_per_token(!qopt.q<i4, per_token, scale = f32>)
 
@@ -93,6 +98,14 @@ func.func @weight_unnamed() {
 func.func @weight_dynamic() {
   // expected-error @+1 {{result must have a static shape, found}}
   %w = qopt.weight @w : tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @weight_empty() {
+  // expected-error @+1 {{result must have elements, found}}
+  %w = qopt.weight @w : tensor<4x0xf32>
   return
 }
 

@@ -224,6 +224,37 @@ TEST_F(Ops, negative_arguments) {
             "argument 0 has shape [-1, 2] with 0 values, expected [?, 2]");
 }
 
+TEST_F(Ops, negative_weightsWithoutName) {
+  EXPECT_EQ(failure(R"((%i: tensor<?xi64>, %t: tensor<3x2xf32>) -> tensor<?x2xf32> {
+    %y = qopt.embedding %i, %t : (tensor<?xi64>, tensor<3x2xf32>) -> tensor<?x2xf32>
+    return %y : tensor<?x2xf32> })",
+                    {{{1}, {0}}, {{3, 2}, {1, 2, 3, 4, 5, 6}}}),
+            "'qopt.embedding': table is not a qopt.weight");
+  EXPECT_EQ(failure(R"((%x: tensor<?x2xf32>, %w: tensor<1x2xf32>) -> tensor<?x1xf32> {
+    %y = qopt.linear %x, %w : (tensor<?x2xf32>, tensor<1x2xf32>) -> tensor<?x1xf32>
+    return %y : tensor<?x1xf32> })",
+                    {{{1, 2}, {1, 2}}, {{1, 2}, {1, 2}}}),
+            "'qopt.linear': weight is not a qopt.weight");
+}
+
+// What types leave open is checked when it is known.
+TEST_F(Ops, negative_dynamicShapes) {
+  weight("w", {2, 2}, {1, 0, 0, 1});
+  EXPECT_EQ(failure(R"((%x: tensor<?x2xf32>, %r: tensor<?x2xf32>) -> tensor<?x2xf32> {
+    %w = qopt.weight @w : tensor<2x2xf32>
+    %y = qopt.linear %x, %w residual(%r)
+      : (tensor<?x2xf32>, tensor<2x2xf32>, tensor<?x2xf32>) -> tensor<?x2xf32>
+    return %y : tensor<?x2xf32> })",
+                    {{{1, 2}, {1, 2}}, {{2, 2}, {1, 2, 3, 4}}}),
+            "'qopt.linear': residual has shape [2, 2], expected [1, 2]");
+  EXPECT_EQ(failure(R"((%x: tensor<?x?xf32>, %w: tensor<?xf32>) -> tensor<?x?xf32> {
+    %y = qopt.rms_norm %x, %w {eps = 1.0e-5 : f64}
+      : (tensor<?x?xf32>, tensor<?xf32>) -> tensor<?x?xf32>
+    return %y : tensor<?x?xf32> })",
+                    {{{1, 2}, {1, 2}}, {{3}, {1, 2, 3}}}),
+            "'qopt.rms_norm': rows have 2 elements, expected 3");
+}
+
 TEST_F(Ops, negative_otherModules) {
   EXPECT_EQ(failure("(%b: !qopt.batch) { return }", {}),
             "expected a dense @forward, whose arguments are tensors");

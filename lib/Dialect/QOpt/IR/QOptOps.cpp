@@ -77,6 +77,8 @@ LogicalResult WeightOp::verify() {
   auto type = tensorOf(getResult());
   if (!type.hasStaticShape())
     return emitOpError("result must have a static shape, found ") << type;
+  if (type.getNumElements() == 0)
+    return emitOpError("result must have elements, found ") << type;
   for (QuantizedType q : {quantizedOf(getResult()), getStored().value_or(QuantizedType())}) {
     if (!q)
       continue;

@@ -70,6 +70,8 @@ LogicalResult QuantizedType::verify(function_ref<InFlightDiagnostic()> emitError
       return emitError() << "scale and min must be f32, f16 or bf16, found " << type;
   if (isUnsigned4 != static_cast<bool>(min))
     return emitError() << "ui4 storage goes with a min, and only ui4 does";
+  if (min && min != scale)
+    return emitError() << "min must have the scale's type " << scale << ", found " << min;
   if (groupSize == perToken && (!isa<Float8E4M3FNType>(storage) && !storage.isInteger(8)))
     return emitError() << "per_token storage must be i8 or f8E4M3FN, found " << storage;
   return success();

@@ -32,8 +32,9 @@ def QOpt_QuantizedType : QOpt_Type<"Quantized", "q"> {
     - `per_token`: a row of activations `[T, K]`, its scale found at run time.
 
     Storage is `i4` (codes in [-8, 7]), `ui4` (codes in [0, 15], only with a
-    minimum), `i8` (codes in [-128, 127]) or `f8E4M3FN`. The type's scales are
-    not literals: a 4096x4096 weight in groups of 128 has 131,072 of them.
+    minimum), `i8` (codes in [-128, 127]) or `f8E4M3FN`. Minima have the scales'
+    type. Both are data, not literals: a 4096x4096 weight in groups of 128 has
+    131,072 scales.
 
     ```mlir
     !qopt.q<i4, group = 128, scale = bf16>
