@@ -22,6 +22,16 @@ func.func private @packed_dynamic(!kernel.packed<tensor<?x64xbf16>, #kernel.layo
 
 // -----
 
+// expected-error @+1 {{packed tensor must have elements, found}}
+func.func private @packed_empty(!kernel.packed<tensor<64x0xbf16>, #kernel.layout<tiled, tile_n = 32, k_pack = 2>>)
+
+// -----
+
+// expected-error @+1 {{group size 32 does not divide K = 48}}
+func.func private @packed_groups(!kernel.packed<tensor<64x48x!qopt.q<i4, group = 32, scale = f16>>, #kernel.layout<tiled, tile_n = 32, k_pack = 8>>)
+
+// -----
+
 // expected-error @+1 {{max_tokens and max_logit_rows must be positive}}
 kernel.plan @plan_tokens max_tokens = -1 max_logit_rows = 1 {
 }
@@ -513,6 +523,16 @@ kernel.plan @rope_heads max_tokens = 1 max_logit_rows = 1 {
   %y0 = kernel.alloc : memref<?x40xf32>
   // expected-error @+1 {{input's 40 columns are not a multiple of head_dim 16}}
   kernel.rope ins(%x, %t) outs(%y0) : (memref<?x40xf32>, memref<?x16xf32>, memref<?x40xf32>) -> ()
+}
+
+// -----
+
+kernel.plan @rope_empty_table max_tokens = 1 max_logit_rows = 1 {
+  %x = kernel.alloc : memref<?x40xf32>
+  %t = kernel.alloc : memref<?x0xf32>
+  %y0 = kernel.alloc : memref<?x40xf32>
+  // expected-error @+1 {{input's 40 columns are not a multiple of head_dim 0}}
+  kernel.rope ins(%x, %t) outs(%y0) : (memref<?x40xf32>, memref<?x0xf32>, memref<?x40xf32>) -> ()
 }
 
 // -----

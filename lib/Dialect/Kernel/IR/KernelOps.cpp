@@ -209,7 +209,7 @@ LogicalResult RopeOp::verify() {
   if (failed(verifyOneOutput(*this, getOuts())) ||
       failed(verifyLastDim(*this, getOuts()[0], lastDim(getInput()), "output")))
     return failure();
-  if (lastDim(getInput()) % lastDim(getTable()) != 0)
+  if (lastDim(getTable()) <= 0 || lastDim(getInput()) % lastDim(getTable()) != 0)
     return emitOpError() << "input's " << lastDim(getInput())
                          << " columns are not a multiple of head_dim " << lastDim(getTable());
   return success();

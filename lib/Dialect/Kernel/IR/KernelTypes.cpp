@@ -9,6 +9,7 @@
 
 using namespace mlir;
 using namespace qopt::kernel;
+using qopt::QuantizedType;
 
 LogicalResult LayoutAttr::verify(function_ref<InFlightDiagnostic()> emitError, LayoutKind kind,
                                  int64_t tileN, int64_t kPack) {
@@ -23,6 +24,12 @@ LogicalResult PackedType::verify(function_ref<InFlightDiagnostic()> emitError,
                                  RankedTensorType tensor, LayoutAttr layout) {
   if (!tensor.hasStaticShape() || tensor.getRank() != 2)
     return emitError() << "packed tensor must have a static shape of rank 2, found " << tensor;
+  if (tensor.getNumElements() == 0)
+    return emitError() << "packed tensor must have elements, found " << tensor;
+  auto quantized = dyn_cast<QuantizedType>(tensor.getElementType());
+  if (quantized && quantized.isGrouped() && tensor.getDimSize(1) % quantized.getGroupSize() != 0)
+    return emitError() << "group size " << quantized.getGroupSize()
+                       << " does not divide K = " << tensor.getDimSize(1);
   return success();
 }
 
