@@ -19,11 +19,12 @@ using namespace qopt;
 
 namespace {
 
-/// Replaces every weight by the first one of the same names and type.
+/// Replaces every weight by the first one of the same names, attributes and type.
 void mergeEqualWeights(func::FuncOp func) {
   DenseMap<std::pair<Attribute, Type>, WeightOp> first;
   for (WeightOp weight : llvm::make_early_inc_range(func.getOps<WeightOp>())) {
-    auto [entry, isNew] = first.try_emplace({weight.getSources(), weight.getType()}, weight);
+    auto [entry, isNew] =
+        first.try_emplace({weight->getAttrDictionary(), weight.getType()}, weight);
     if (isNew)
       continue;
     weight.replaceAllUsesWith(entry->second.getResult());
@@ -60,11 +61,16 @@ struct CanonicalOrder : public qopt::impl::CanonicalOrderBase<CanonicalOrder> {
         return signalPassFailure();
       }
       Block &body = func.front();
-      for (Operation &op : body.without_terminator())
+      for (Operation &op : body.without_terminator()) {
+        if (op.getNumRegions() != 0) {
+          op.emitError("expected an operation without regions");
+          return signalPassFailure();
+        }
         if (!isMemoryEffectFree(&op)) {
           op.emitError("expected an operation without side effects");
           return signalPassFailure();
         }
+      }
       mergeEqualWeights(func);
       SmallVector<Operation *> order = postOrder(body.getTerminator());
       for (Operation *op : order)

@@ -40,11 +40,15 @@ struct RopeIntoAppend : OpRewritePattern<KVAppendOp> {
       return rewriter.notifyMatchFailure(op, "query and key have different ropes");
     if (queryRope.getPositions() != op.getBatch() || keyRope.getPositions() != op.getBatch())
       return rewriter.notifyMatchFailure(op, "positions are not the batch's");
+    if (llvm::any_of(ArrayRef<Operation *>{keyRope, queryRope, attention},
+                     [&](Operation *part) { return part->getBlock() != op->getBlock(); }))
+      return rewriter.notifyMatchFailure(op, "the layer is spread over blocks");
     Operation *queryDef = queryRope.getInput().getDefiningOp();
-    if (queryDef && !queryDef->isBeforeInBlock(op))
+    if (queryDef && queryDef->getBlock() == op->getBlock() && !queryDef->isBeforeInBlock(op))
       return rewriter.notifyMatchFailure(op, "query comes after the cache write");
-    if (llvm::any_of(queryRope->getUsers(),
-                     [&](Operation *user) { return user->isBeforeInBlock(op); }))
+    if (llvm::any_of(queryRope->getUsers(), [&](Operation *user) {
+          return user->getBlock() == op->getBlock() && user->isBeforeInBlock(op);
+        }))
       return rewriter.notifyMatchFailure(op, "the rotated query is used before the cache write");
 
     Location loc = rewriter.getFusedLoc({queryRope.getLoc(), keyRope.getLoc(), op.getLoc()});

@@ -154,6 +154,10 @@ struct PageKV : public qopt::impl::PageKVBase<PageKV> {
   using PageKVBase::PageKVBase;
 
   void runOnOperation() override {
+    if (pageTokens <= 0) {
+      getOperation().emitError("page holds ") << int64_t(pageTokens) << " tokens, expected some";
+      return signalPassFailure();
+    }
     func::FuncOp forward = lookupForward(getOperation());
     if (!forward || failed(Pager(forward, pageTokens).run()))
       signalPassFailure();

@@ -27,6 +27,17 @@ func.func @order_f32_equal_weights(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
   return %1 : tensor<?x4xf32>
 }
 
+// What the source stores belongs to a weight.
+// CHECK-LABEL: func @order_f32_stored_differs
+func.func @order_f32_stored_differs(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
+  // CHECK-COUNT-2: qopt.weight @a
+  %a = qopt.weight @a stored !qopt.q<i4, group = 32, scale = f16> : tensor<32x32xf32>
+  %0 = qopt.linear %x, %a : (tensor<?x32xf32>, tensor<32x32xf32>) -> tensor<?x32xf32>
+  %b = qopt.weight @a : tensor<32x32xf32>
+  %1 = qopt.linear %0, %b : (tensor<?x32xf32>, tensor<32x32xf32>) -> tensor<?x32xf32>
+  return %1 : tensor<?x32xf32>
+}
+
 // CHECK-LABEL: func @order_f32_dead
 func.func @order_f32_dead(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
   // CHECK-NEXT: return
@@ -47,6 +58,18 @@ func.func @negative_side_effects(%k: tensor<?x4xf32>, %cache: !cache, %batch: !q
   qopt.kv_append %k, %k, %cache, %batch {layer = 0 : i64}
     : (tensor<?x4xf32>, tensor<?x4xf32>, !cache, !qopt.batch) -> ()
   return
+}
+
+// -----
+
+func.func @negative_regions(%c: i1, %x: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  // expected-error @+1 {{expected an operation without regions}}
+  %y = scf.if %c -> tensor<?x4xf32> {
+    scf.yield %x : tensor<?x4xf32>
+  } else {
+    scf.yield %x : tensor<?x4xf32>
+  }
+  return %y : tensor<?x4xf32>
 }
 
 // -----

@@ -87,3 +87,15 @@ func.func @negative_query_used_before_append(%q: !q, %k: !k, %v: !k, %cache: !ca
   %y = qopt.paged_attention %qr, %cache, %batch {layer = 0 : i64, num_heads = 4 : i64, scale = 0.25 : f64} : (!q, !cache, !qopt.batch) -> !q
   return %y, %z : !q, !q
 }
+
+// CHECK-LABEL: func @negative_blocks
+// CHECK: qopt.kv_append
+func.func @negative_blocks(%q: !q, %k: !k, %v: !k, %cache: !cache, %batch: !qopt.batch) -> !q {
+  %qr = qopt.rope %q, %batch {rope = #rope} : (!q, !qopt.batch) -> !q
+  %kr = qopt.rope %k, %batch {rope = #rope} : (!k, !qopt.batch) -> !k
+  qopt.kv_append %kr, %v, %cache, %batch {layer = 0 : i64} : (!k, !k, !cache, !qopt.batch) -> ()
+  llvm.br ^bb1
+^bb1:
+  %y = qopt.paged_attention %qr, %cache, %batch {layer = 0 : i64, num_heads = 4 : i64, scale = 0.25 : f64} : (!q, !cache, !qopt.batch) -> !q
+  return %y : !q
+}

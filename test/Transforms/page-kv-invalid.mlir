@@ -1,4 +1,6 @@
 // RUN: qopt-opt %s --qopt-page-kv --split-input-file --verify-diagnostics
+// RUN: not qopt-opt %S/Inputs/model.mlir --qopt-page-kv=page-tokens=0 2>&1 | FileCheck %s --check-prefix=PAGE
+// PAGE: error: page holds 0 tokens, expected some
 
 // expected-error @+1 {{expected a function @forward with a body of one block}}
 module {
