@@ -49,6 +49,9 @@ struct TextOptions : public PassPipelineOptions<TextOptions> {
                              llvm::cl::init(defaults.target)};
   Option<int64_t> maxTokens{*this, "max-tokens", llvm::cl::desc("tokens that one step can take"),
                             llvm::cl::init(defaults.maxTokens)};
+  Option<int64_t> maxLogitRows{*this, "max-logit-rows",
+                               llvm::cl::desc("tokens of one step whose logits can be asked for"),
+                               llvm::cl::init(defaults.maxLogitRows)};
   ListOption<int64_t> buckets{*this, "buckets",
                               llvm::cl::desc("token counts that get a plan of their own")};
   ListOption<std::string> disableFusion{*this, "disable-fusion",
@@ -60,6 +63,7 @@ struct TextOptions : public PassPipelineOptions<TextOptions> {
             asymmetric,
             target,
             maxTokens,
+            maxLogitRows,
             {buckets.begin(), buckets.end()},
             {disableFusion.begin(), disableFusion.end()}};
   }
@@ -113,7 +117,7 @@ LogicalResult qopt::buildModelPipeline(OpPassManager &manager, const PipelineOpt
 }
 
 void qopt::buildKernelPipeline(OpPassManager &manager, const PipelineOptions &options) {
-  manager.addPass(createConvertQOptToKernel({options.maxTokens}));
+  manager.addPass(createConvertQOptToKernel({options.maxTokens, options.maxLogitRows}));
   SelectScheduleOptions schedule;
   schedule.target = options.target;
   llvm::append_range(schedule.buckets, options.buckets);

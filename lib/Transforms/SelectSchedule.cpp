@@ -67,9 +67,12 @@ private:
     bucket.setSymName((plan.getSymName() + "_" + Twine(tokens)).str());
     bucket.setMaxTokens(tokens);
     bucket.setMaxLogitRows(std::min<int64_t>(tokens, plan.getMaxLogitRows()));
-    for (Operation &op : bucket.getBody().front())
-      if (kernel::ScheduleAttr schedule = cpuSchedule(&op, tokens, target))
+    for (Operation &op : bucket.getBody().front()) {
+      bool isOfLogits = kernel::isLaunch(&op) && kernel::rowsOf(&op) == kernel::Rows::LogitRows;
+      int64_t rows = isOfLogits ? bucket.getMaxLogitRows() : bucket.getMaxTokens();
+      if (kernel::ScheduleAttr schedule = cpuSchedule(&op, rows, target))
         op.setAttr("schedule", schedule);
+    }
   }
 };
 

@@ -50,5 +50,5 @@
 // CHECK: kernel.output
 // CHECK: kernel.plan @step_8 max_tokens = 8
 // CHECK: kernel.plan @step_64 max_tokens = 64
-// CHECK: kernel.plan @step_512 max_tokens = 512 max_logit_rows = 512 arena_bytes = {{[1-9]}}
+// CHECK: kernel.plan @step_512 max_tokens = 512 max_logit_rows = 128 arena_bytes = {{[1-9]}}
 // CHECK: kernel.output

@@ -20,12 +20,24 @@
 // GIVEN: kernel.plan @step_16 max_tokens = 16 max_logit_rows = 10 {
 // CHECK: kernel.plan @step_32 max_tokens = 32 max_logit_rows = 10 {
 // CHECK: kernel.gemm {{.*}}schedule = #kernel.schedule<{{.*}}, reason = "{{.+}}", rejected = ["tile_m = {{.+}}"]>
-// CHECK-NOT: kernel.plan
 kernel.plan @step max_tokens = 32 max_logit_rows = 10 {
   %w = kernel.weight @w : !w
   %x = kernel.alloc : memref<?x64xbf16>
   %y = kernel.alloc : memref<?x64xf32>
   kernel.gemm ins(%x, %w) outs(%y) epilogue {
+  ^bb0(%acc: f32):
+    kernel.yield %acc : f32
+  } : (memref<?x64xbf16>, !w, memref<?x64xf32>) -> ()
+}
+
+// A launch over logit rows is cut for as many as the plan has.
+// CHECK: kernel.plan @logits_32 max_tokens = 32 max_logit_rows = 3 {
+// CHECK: kernel.gemm {{.*}}rows = logit_rows {{.*}}tile_m = 3 : i64
+kernel.plan @logits max_tokens = 32 max_logit_rows = 3 {
+  %w = kernel.weight @w : !w
+  %x = kernel.alloc rows = logit_rows : memref<?x64xbf16>
+  %y = kernel.alloc rows = logit_rows : memref<?x64xf32>
+  kernel.gemm ins(%x, %w) outs(%y) rows = logit_rows epilogue {
   ^bb0(%acc: f32):
     kernel.yield %acc : f32
   } : (memref<?x64xbf16>, !w, memref<?x64xf32>) -> ()

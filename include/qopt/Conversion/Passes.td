@@ -34,12 +34,20 @@ def ConvertQOptToKernel : Pass<"convert-qopt-to-kernel", "::mlir::ModuleOp"> {
     } : ...
     ```
 
-    On entry `@forward` is ragged and `qopt-pack-weights` has run.
+    On entry `@forward` is ragged and `qopt-pack-weights` has run. On exit the
+    module holds the plan `@step` alone; its launches have no schedule and its
+    buffers no place yet.
+
+    A plan gives the logits of up to `max-logit-rows` of its tokens: a prompt needs
+    those of its last token only, and 512 rows of a vocabulary of 128,256 would be
+    263 MB of the arena.
   }];
   let dependentDialects = ["::qopt::kernel::KernelDialect", "::mlir::arith::ArithDialect",
                            "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect"];
   let options = [
-    Option<"maxTokens", "max-tokens", "int64_t", "512", "tokens that one step can take">];
+    Option<"maxTokens", "max-tokens", "int64_t", "512", "tokens that one step can take">,
+    Option<"maxLogitRows", "max-logit-rows", "int64_t", "128",
+           "tokens of one step whose logits can be asked for, where it takes more">];
 }
 
 #endif // QOPT_CONVERSION_PASSES_TD

@@ -95,6 +95,10 @@ def AssignSchemes : Pass<"qopt-assign-schemes", "::mlir::ModuleOp"> {
     A group size other than 128 that `w4a16` chose is told in the weight's
     `qopt.note`. A linear layer whose K no group size divides is an error at the
     layer.
+
+    On entry every tensor is of floats, as `qopt-page-kv` leaves it, and every
+    linear layer has a named weight. On exit all types are final: later passes
+    merge operations and never change a number format. The logits keep their type.
   }];
   let options = [
     Option<"format", "format", "std::string", "\"bf16\"",
@@ -122,7 +126,8 @@ def FuseQKV : Pass<"qopt-fuse-qkv", "::mlir::func::FuncOp"> {
     ```
 
     The layers must read the same input, be quantized alike, and feed one
-    `qopt.paged_attention` and `qopt.kv_append`.
+    `qopt.paged_attention` and `qopt.kv_append`. On entry the model is ragged and
+    its schemes are assigned; on exit it computes the same numbers.
   }];
 }
 
@@ -144,6 +149,9 @@ def FuseGateUp : Pass<"qopt-fuse-gate-up", "::mlir::func::FuncOp"> {
     %u = qopt.slice %gu {offset = 1536 : i64} : ...
     %y = qopt.silu_mul %g, %u : ...
     ```
+
+    The layers must read the same input and be quantized alike. On entry schemes
+    are assigned; on exit the model computes the same numbers.
   }];
 }
 
@@ -162,7 +170,8 @@ def FuseNormQuantize : Pass<"qopt-fuse-norm-quantize", "::mlir::func::FuncOp"> {
       : ... -> tensor<?x576x!qopt.q<i8, per_token, scale = f32>>
     ```
 
-    The normalised value may have no other use.
+    The normalised value may have no other use. On entry schemes are assigned; on
+    exit the model computes the same numbers.
   }];
 }
 
@@ -178,7 +187,8 @@ def FuseSiluQuantize : Pass<"qopt-fuse-silu-quantize", "::mlir::func::FuncOp"> {
     %q = qopt.silu_mul %g, %u : ... -> tensor<?x1536x!qopt.q<i8, per_token, scale = f32>>
     ```
 
-    The product may have no other use.
+    The product may have no other use. On entry schemes are assigned; on exit the
+    model computes the same numbers.
   }];
 }
 
@@ -197,7 +207,8 @@ def FuseRopeAppend : Pass<"qopt-fuse-rope-append", "::mlir::func::FuncOp"> {
     %y = qopt.paged_attention %qr, %cache, %batch {...} : ...
     ```
 
-    The rotated key may have no other use than the cache write.
+    The rotated key may have no other use than the cache write. On entry the model
+    is ragged; on exit it computes the same numbers.
   }];
 }
 
@@ -215,7 +226,9 @@ def FuseResidual : Pass<"qopt-fuse-residual", "::mlir::func::FuncOp"> {
     %z = qopt.linear %x, %w residual(%r) : ... -> tensor<?x576xbf16>
     ```
 
-    The linear layer may have no other use and no residual yet.
+    The linear layer may have no other use and no residual yet. On entry schemes
+    are assigned and layers merged (a layer with a residual merges with none); on
+    exit the sum is rounded once, where it was rounded twice before.
   }];
 }
 
@@ -235,7 +248,9 @@ def PackWeights : Pass<"qopt-pack-weights", "::mlir::func::FuncOp"> {
       : tensor<64x64xbf16>
     ```
 
-    A matrix of an element type that no kernel of the target reads is an error.
+    A matrix of an element type that no kernel of the target reads is an error. On
+    entry schemes are assigned and weights merged; on exit every matrix has a
+    layout.
   }];
   let dependentDialects = ["::qopt::kernel::KernelDialect"];
   let options = [Option<"target", "target", "std::string", "\"cpu:x86-64-v4\"",
@@ -251,21 +266,22 @@ def SelectSchedule : Pass<"kernel-select-schedule", "::mlir::ModuleOp"> {
   let description = [{
     Replaces the one plan by a plan for each bucket of token counts, the last for
     its own, and puts a `#kernel.schedule` on every gemm of each, from its shape,
-    format, bucket and target. Without `buckets` they are 1, 8 and 64, as far as
+    format, rows and target. Without `buckets` they are 1, 8 and 64, as far as
     they are below the plan's own.
 
     ```mlir
-    kernel.plan @step max_tokens = 512 max_logit_rows = 512 { ... kernel.gemm ... }
+    kernel.plan @step max_tokens = 512 max_logit_rows = 128 { ... kernel.gemm ... }
     ```
     becomes
     ```mlir
     kernel.plan @step_1 max_tokens = 1 max_logit_rows = 1 {
       kernel.gemm ... attributes {schedule = #kernel.schedule<{tile_m = 1 : i64}, reason = "...">}
     }
-    kernel.plan @step_512 max_tokens = 512 max_logit_rows = 512 { ... }
+    kernel.plan @step_512 max_tokens = 512 max_logit_rows = 128 { ... }
     ```
 
-    A bucket above the plan's `max_tokens` is an error.
+    A bucket above the plan's `max_tokens` is an error. On entry no plan has
+    offsets; on exit every gemm has a schedule, and no result depends on it.
   }];
   let options = [
     Option<"target", "target", "std::string", "\"cpu:x86-64-v4\"", "the target">,
@@ -288,7 +304,8 @@ def PlanMemory : Pass<"kernel-plan-memory", "::mlir::ModuleOp"> {
     %x = kernel.alloc {offset = 4096 : i64} : memref<?x576xbf16>
     ```
 
-    On exit every plan has `arena_bytes`.
+    On entry the token counts of plans are final. On exit every buffer has an
+    offset and every plan `arena_bytes`.
   }];
 }
 

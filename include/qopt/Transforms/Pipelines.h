@@ -24,8 +24,9 @@ struct PipelineOptions {
   int64_t groupSize = 0;       ///< w4a16; 0 chooses
   bool asymmetric = false;     ///< w4a16
   std::string target = "cpu:x86-64-v4";
-  int64_t maxTokens = 512;            ///< tokens of the largest step
-  std::vector<int64_t> buckets = {};  ///< token counts with a plan of their own; empty: the target's
+  int64_t maxTokens = 512;           ///< tokens of the largest step
+  int64_t maxLogitRows = 128;        ///< of them, those whose logits can be asked for
+  std::vector<int64_t> buckets = {}; ///< token counts with a plan of their own; empty: the target's
   std::vector<std::string> disabledFusions = {}; ///< qkv, gate-up, norm-quantize, ...
 };
 
@@ -34,8 +35,8 @@ const std::vector<std::string> &fusionNames();
 
 /// `qopt-lower-model`: dense module to ragged, quantized, fused, packed.
 /// Fails on an unknown fusion name.
-mlir::LogicalResult buildModelPipeline(mlir::OpPassManager &manager,
-                                       const PipelineOptions &options, std::string &error);
+mlir::LogicalResult buildModelPipeline(mlir::OpPassManager &manager, const PipelineOptions &options,
+                                       std::string &error);
 
 /// `qopt-lower-kernel`: ragged module to scheduled plans with memory.
 void buildKernelPipeline(mlir::OpPassManager &manager, const PipelineOptions &options);

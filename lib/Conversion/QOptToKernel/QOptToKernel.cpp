@@ -31,13 +31,14 @@ RankedTensorType tensorOf(Value value) { return cast<RankedTensorType>(value.get
 /// Builds the plan, operation by operation in program order.
 class PlanBuilder {
 public:
-  PlanBuilder(func::FuncOp forward, int64_t maxTokens)
-      : forward(forward), maxTokens(maxTokens), builder(forward) {}
+  PlanBuilder(func::FuncOp forward, int64_t maxTokens, int64_t maxLogitRows)
+      : forward(forward), maxTokens(maxTokens), maxLogitRows(std::min(maxLogitRows, maxTokens)),
+        builder(forward) {}
 
   LogicalResult run() {
     if (failed(checkForm()))
       return failure();
-    auto plan = kernel::PlanOp::create(builder, forward.getLoc(), "step", maxTokens, maxTokens,
+    auto plan = kernel::PlanOp::create(builder, forward.getLoc(), "step", maxTokens, maxLogitRows,
                                        IntegerAttr());
     plan.getBody().emplaceBlock();
     builder.setInsertionPointToStart(&plan.getBody().front());
@@ -224,7 +225,8 @@ private:
       return op.emitError("expected the batch that says which rows are wanted");
     Location loc = op.getLoc();
     Value rows = kernel::InputOp::create(builder, loc, logitRowsType, kernel::StepInput::LogitRows);
-    auto inputType = cast<MemRefType>(buffer(op.getInput()).getType());
+    RankedTensorType input = tensorOf(op.getInput());
+    MemRefType inputType = bufferType(input, input.getElementType());
     Value gathered =
         kernel::AllocOp::create(builder, loc, inputType, kernel::Rows::LogitRows, IntegerAttr());
     kernel::GatherOp::create(builder, loc, buffer(op.getInput()), rows, ValueRange(gathered), {},
@@ -326,7 +328,7 @@ private:
   }
 
   func::FuncOp forward;
-  int64_t maxTokens;
+  int64_t maxTokens, maxLogitRows;
   OpBuilder builder;
   MemRefType logitRowsType;
   DenseMap<Value, Lowered> values;
@@ -338,7 +340,7 @@ struct ConvertQOptToKernel : public qopt::impl::ConvertQOptToKernelBase<ConvertQ
 
   void runOnOperation() override {
     func::FuncOp forward = lookupForward(getOperation());
-    if (!forward || failed(PlanBuilder(forward, maxTokens).run()))
+    if (!forward || failed(PlanBuilder(forward, maxTokens, maxLogitRows).run()))
       signalPassFailure();
   }
 };

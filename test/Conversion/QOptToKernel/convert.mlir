@@ -1,4 +1,9 @@
 // RUN: qopt-opt %s --convert-qopt-to-kernel=max-tokens=32 --split-input-file | FileCheck %s
+// RUN: qopt-opt %s --convert-qopt-to-kernel="max-tokens=32 max-logit-rows=4" --split-input-file | FileCheck %s --check-prefix=FEW
+// RUN: not qopt-opt %s --convert-qopt-to-kernel=max-logit-rows=0 --split-input-file 2>&1 | FileCheck %s --check-prefix=NONE
+
+// FEW: kernel.plan @step max_tokens = 32 max_logit_rows = 4 {
+// NONE: error: 'kernel.plan' op max_tokens and max_logit_rows must be positive
 
 #rope = #qopt.rope<head_dim = 16, theta = 1.0e4 : f64, scaling = none>
 #layout = #kernel.layout<tiled, tile_n = 32, k_pack = 2>
@@ -85,5 +90,24 @@ func.func @forward(%tokens: tensor<?xi32>, %batch: !qopt.batch, %cache: !cache) 
   // CHECK-NEXT: kernel.yield %[[F]] : f32
   // CHECK: kernel.output %[[L]]
   %l = qopt.logits %z, %table batch(%batch) : (tensor<?x64xbf16>, tensor<128x64xbf16>, !qopt.batch) -> tensor<?x128xf32>
+  return %l : tensor<?x128xf32>
+}
+
+// -----
+
+// The rows whose logits are wanted are copied out of a view, too.
+#layout = #kernel.layout<tiled, tile_n = 32, k_pack = 2>
+!cache = !qopt.kv_cache<layers = 1, kv_heads = 2, head_dim = 16, page_tokens = 64, type = bf16>
+
+func.func @forward(%tokens: tensor<?xi32>, %batch: !qopt.batch, %cache: !cache) -> tensor<?x128xf32> {
+  // CHECK: kernel.embedding {{.*}} outs(%[[X:.*]]) :
+  %table = qopt.weight @embed {kernel.layout = #layout} : tensor<128x64xbf16>
+  %x = qopt.embedding %tokens, %table : (tensor<?xi32>, tensor<128x64xbf16>) -> tensor<?x64xbf16>
+  // CHECK: %[[VIEW:.*]] = kernel.slice %[[X]]
+  %v = qopt.slice %x {offset = 32 : i64} : (tensor<?x64xbf16>) -> tensor<?x32xbf16>
+  %w = qopt.weight @head {kernel.layout = #layout} : tensor<128x32xbf16>
+  // CHECK: %[[WANTED:.*]] = kernel.alloc rows = logit_rows : memref<?x32xbf16>
+  // CHECK: kernel.gather ins(%[[VIEW]], %{{.*}}) outs(%[[WANTED]])
+  %l = qopt.logits %v, %w batch(%batch) : (tensor<?x32xbf16>, tensor<128x32xbf16>, !qopt.batch) -> tensor<?x128xf32>
   return %l : tensor<?x128xf32>
 }

@@ -30,7 +30,8 @@ def LowerToLLVM : Pass<"kernel-lower-to-llvm", "::mlir::ModuleOp"> {
     ```
 
     On entry weights are packed for the same target; a launch whose types have
-    no kernel is an error at the launch.
+    no kernel is an error at the launch. On exit every launch has its `entry`, and
+    the plans are as they were.
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
                            "::mlir::cf::ControlFlowDialect", "::mlir::func::FuncDialect",
