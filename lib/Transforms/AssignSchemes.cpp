@@ -116,8 +116,8 @@ private:
     setWeightType(weight, QuantizedType::get(storage, QuantizedType::perChannel,
                                              BFloat16Type::get(&getContext())));
     auto input = cast<TypedValue<RankedTensorType>>(linear.getInput());
-    Type type = input.getType().clone(QuantizedType::get(storage, QuantizedType::perToken,
-                                                         Float32Type::get(&getContext())));
+    Type type = input.getType().clone(
+        QuantizedType::get(storage, QuantizedType::perToken, Float32Type::get(&getContext())));
     // Layers that read one value read one quantization of it.
     for (Operation *user : input.getUsers())
       if (auto quantize = dyn_cast<QuantizeOp>(user); quantize && quantize.getType() == type)
