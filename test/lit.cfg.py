@@ -20,9 +20,16 @@ config.test_exec_root = os.path.join(config.qopt_binary_dir, "test")
 
 tools = os.path.join(config.qopt_binary_dir, "bin")
 config.environment["PATH"] = os.pathsep.join([tools, config.llvm_tools_dir, os.environ["PATH"]])
+# The user's own caches stay as they are.
+config.environment["XDG_CACHE_HOME"] = os.path.join(config.test_exec_root, "cache")
 config.substitutions += [
     ("%python", config.python),
     ("%source_dir", config.qopt_source_dir),
+    # A small Hugging Face folder, and options that make its compile fast.
+    ("%tiny_model", os.path.join(config.test_source_root, "fixtures", "frontend", "hf-tiny")),
+    ("%tiny_options", "--max-tokens 64 --buckets 64"),
+    # `%exits CODE COMMAND` fails unless the command ends with that exit code.
+    ("%exits", f"{config.python} {os.path.join(config.test_source_root, 'Driver', 'Inputs', 'exits.py')}"),
     ("%plugin", os.path.join(config.qopt_binary_dir, "lib", "libQOptPlugin" + config.shared_library_suffix)),
 ]
 if config.plugin:

@@ -48,13 +48,17 @@ void qopt::addCompileCommand(CLI::App &program) {
                       "cpu (this one), cpu:x86-64-v2, -v3, -v4, cpu:znver4")
       ->capture_default_str();
   command->add_option("--group-size", options->groupSize,
-                      "w4a16: elements of K that share a scale (128, or else 64 or 32)");
+                      "w4a16: elements of K that share a scale (128, or else 64 or 32)")
+      ->check(CLI::PositiveNumber);
   command->add_flag("--asymmetric", options->asymmetric, "w4a16: a minimum for each group");
-  command->add_option("--max-context", options->maxContext, "tokens of a sequence (the model's)");
+  command->add_option("--max-context", options->maxContext, "tokens of a sequence (the model's)")
+      ->check(CLI::PositiveNumber);
   command->add_option("--max-tokens", options->maxTokens, "tokens of one step")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command->add_option("--buckets", options->buckets, "token counts that get a plan of their own")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber);
   command
       ->add_option("--disable-fusion", options->disabledFusions, "leave a fusion out, by name")
       ->delimiter(',')

@@ -29,8 +29,8 @@ struct EvalOptions {
 
 Executor loadExecutor(const std::string &path, const EvalOptions &options) {
   Model model = valueOrFail(Model::load(path, {.threads = options.threads}));
-  return valueOrFail(Executor::create(
-      model, {.maxContext = options.evaluation.windowTokens, .maxSequences = 1}));
+  return valueOrFail(
+      Executor::create(model, {.maxContext = options.evaluation.windowTokens, .maxSequences = 1}));
 }
 
 std::vector<int32_t> readTokens(const std::string &path, const Model &model) {
@@ -90,9 +90,10 @@ void eval(EvalOptions options) {
     progress.advance(done - shown);
     shown = done;
   };
-  Evaluation result = valueOrFail(
-      evaluate(model, tokens, options.evaluation, reference ? &*reference : nullptr));
+  Result<Evaluation> evaluation =
+      evaluate(model, tokens, options.evaluation, reference ? &*reference : nullptr);
   progress.end();
+  Evaluation result = valueOrFail(std::move(evaluation));
   if (options.json)
     printJson(options, result);
   else

@@ -44,6 +44,14 @@ std::string hexadecimal(const std::string &bytes) {
   return text;
 }
 
+/// Text of the file, for a terminal: what could steer it is shown as '?'.
+std::string plain(std::string text) {
+  for (char &c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      c = '?';
+  return text;
+}
+
 const char *inputName(artifact::StepInput input) {
   switch (input) {
   case artifact::TOKENS:
@@ -115,6 +123,35 @@ Json planJson(const artifact::Manifest &manifest, const artifact::Plan &plan) {
           {"launches", std::move(launches)}};
 }
 
+Json tokenizerJson(const artifact::Tokenizer &tokenizer) {
+  auto id = [](bool present, uint32_t value) { return present ? Json(value) : Json(); };
+  return {{"vocabulary", tokenizer.vocabulary_size()},
+          {"merges", tokenizer.merges_size() / 3},
+          {"added_tokens", tokenizer.added_tokens_size()},
+          {"bos_id", id(tokenizer.has_bos_id(), tokenizer.bos_id())},
+          {"eos_id", id(tokenizer.has_eos_id(), tokenizer.eos_id())}};
+}
+
+Json generationJson(const artifact::GenerationConfig &config) {
+  return {{"eos_ids", std::vector<uint32_t>(config.eos_ids().begin(), config.eos_ids().end())},
+          {"do_sample", config.do_sample()},
+          {"temperature", config.temperature()},
+          {"top_k", config.top_k()},
+          {"top_p", config.top_p()},
+          {"repetition_penalty", config.repetition_penalty()}};
+}
+
+Json reportJson(const artifact::Report &report) {
+  Json linears = Json::array();
+  for (const artifact::LinearReport &linear : report.linears()) {
+    Json entry = {{"name", linear.name()}, {"type", linear.scheme()}, {"bytes", linear.bytes()}};
+    if (linear.has_weight_sqnr_db())
+      entry["weight_sqnr_db"] = linear.weight_sqnr_db();
+    linears.push_back(std::move(entry));
+  }
+  return {{"linears", std::move(linears)}, {"notes", list(report.notes())}};
+}
+
 Json toJson(const Artifact &artifact) {
   const artifact::Manifest &manifest = artifact.manifest();
   const artifact::Model &model = manifest.model();
@@ -140,7 +177,10 @@ Json toJson(const Artifact &artifact) {
                   {{"page_tokens", manifest.kv_cache().page_tokens()},
                    {"page_bytes", manifest.kv_cache().page_bytes()},
                    {"dtype", manifest.kv_cache().dtype()}}},
-                 {"code", sectionJson(manifest.code())}};
+                 {"code", sectionJson(manifest.code())},
+                 {"weights", Json::array()},
+                 {"kernels", Json::array()},
+                 {"plans", Json::array()}};
   for (const artifact::Weight &weight : manifest.weights())
     result["weights"].push_back({{"name", weight.name()},
                                  {"type", weight.type()},
@@ -155,13 +195,10 @@ Json toJson(const Artifact &artifact) {
                                  {"rejected", list(kernel.rejected())}});
   for (const artifact::Plan &plan : manifest.plans())
     result["plans"].push_back(planJson(manifest, plan));
-  for (const artifact::LinearReport &linear : manifest.report().linears()) {
-    Json entry = {{"name", linear.name()}, {"type", linear.scheme()}, {"bytes", linear.bytes()}};
-    if (linear.has_weight_sqnr_db())
-      entry["weight_sqnr_db"] = linear.weight_sqnr_db();
-    result["report"]["linears"].push_back(std::move(entry));
-  }
-  result["report"]["notes"] = list(manifest.report().notes());
+  result["tokenizer"] = tokenizerJson(manifest.tokenizer());
+  result["chat_template"] = manifest.chat_template().source();
+  result["generation"] = generationJson(manifest.generation());
+  result["report"] = reportJson(manifest.report());
   result["provenance"] = {{"source_kind", manifest.provenance().source_kind()},
                           {"source_hash", manifest.provenance().source_hash()},
                           {"options", list(manifest.provenance().options())}};
@@ -175,9 +212,10 @@ void printMemory(const artifact::Manifest &manifest) {
   for (const artifact::Plan &plan : manifest.plans())
     std::printf("  arena, steps of up to %u tokens: %.1f MB\n", plan.max_tokens(),
                 megabytes(plan.arena_bytes()));
-  std::printf("  kv cache: pages of %u tokens, %.2f MB each (%s); a full context of %u tokens %.1f MB\n",
-              cache.page_tokens(), megabytes(cache.page_bytes()), cache.dtype().c_str(),
-              manifest.model().max_context(), megabytes(pages * cache.page_bytes()));
+  std::printf(
+      "  kv cache: pages of %u tokens, %.2f MB each (%s); a full context of %u tokens %.1f MB\n",
+      cache.page_tokens(), megabytes(cache.page_bytes()), plain(cache.dtype()).c_str(),
+      manifest.model().max_context(), megabytes(pages * cache.page_bytes()));
 }
 
 void printKernels(const artifact::Manifest &manifest) {
@@ -190,18 +228,20 @@ void printKernels(const artifact::Manifest &manifest) {
     const artifact::Kernel &kernel = manifest.kernels(i);
     std::printf("  %4d x %s\n", launches[i], kernel.entry().c_str());
     if (!kernel.schedule().empty())
-      std::printf("         %s: %s\n", kernel.schedule().c_str(), kernel.reason().c_str());
+      std::printf("         %s: %s\n", plain(kernel.schedule()).c_str(),
+                  plain(kernel.reason()).c_str());
     for (const std::string &rejected : kernel.rejected())
-      std::printf("         not %s\n", rejected.c_str());
+      std::printf("         not %s\n", plain(rejected).c_str());
   }
 }
 
 void printPlan(const artifact::Manifest &manifest, const artifact::Plan &plan) {
   std::printf("\nplan for up to %u tokens: %d launches\n", plan.max_tokens(), plan.launches_size());
   for (const artifact::Launch &launch : plan.launches()) {
-    std::printf("  %-44s %s(", launch.name().c_str(), manifest.kernels(launch.kernel()).entry().c_str());
+    std::printf("  %-44s %s(", plain(launch.name()).c_str(),
+                manifest.kernels(launch.kernel()).entry().c_str());
     for (int i = 0; i < launch.args_size(); ++i)
-      std::printf("%s%s", i ? ", " : "", argumentText(manifest, launch.args(i)).c_str());
+      std::printf("%s%s", i ? ", " : "", plain(argumentText(manifest, launch.args(i))).c_str());
     std::printf(")\n");
   }
 }
@@ -209,29 +249,31 @@ void printPlan(const artifact::Manifest &manifest, const artifact::Plan &plan) {
 void printWeights(const artifact::Manifest &manifest) {
   std::printf("\nweights\n");
   for (const artifact::Weight &weight : manifest.weights())
-    std::printf("  %-64s %9.2f MB  %s %s\n", weight.name().c_str(), megabytes(weight.section().size()),
-                weight.type().c_str(), weight.layout().c_str());
+    std::printf("  %-64s %9.2f MB  %s %s\n", plain(weight.name()).c_str(),
+                megabytes(weight.section().size()), plain(weight.type()).c_str(),
+                plain(weight.layout()).c_str());
 }
 
 void printText(const Artifact &artifact, const InspectOptions &options) {
   const artifact::Manifest &manifest = artifact.manifest();
   const artifact::Model &model = manifest.model();
   std::printf("%s: %.1f MB, by %s\n", artifact.path().c_str(), megabytes(artifact.fileSize()),
-              manifest.producer().c_str());
-  std::printf("model   %s, %s, %.1f M parameters, vocabulary %u, context %u\n", model.name().c_str(),
-              model.format().c_str(), static_cast<double>(model.num_parameters()) / 1e6,
-              model.vocab_size(), model.max_context());
+              plain(manifest.producer()).c_str());
+  std::printf("model   %s, %s, %.1f M parameters, vocabulary %u, context %u\n",
+              plain(model.name()).c_str(), plain(model.format()).c_str(),
+              static_cast<double>(model.num_parameters()) / 1e6, model.vocab_size(),
+              model.max_context());
   std::printf("        %u layers, hidden %u, intermediate %u, %u heads and %u kv heads of %u\n",
               model.num_layers(), model.hidden_size(), model.intermediate_size(), model.num_heads(),
               model.num_kv_heads(), model.head_dim());
-  std::printf("target  %s (%s), needs", manifest.target().name().c_str(),
-              manifest.target().triple().c_str());
+  std::printf("target  %s (%s), needs", plain(manifest.target().name()).c_str(),
+              plain(manifest.target().triple()).c_str());
   for (const std::string &feature : manifest.target().features())
-    std::printf(" %s", feature.c_str());
-  std::printf("\nsource  %s %s\n", manifest.provenance().source_kind().c_str(),
-              manifest.provenance().source_hash().c_str());
+    std::printf(" %s", plain(feature).c_str());
+  std::printf("\nsource  %s %s\n", plain(manifest.provenance().source_kind()).c_str(),
+              plain(manifest.provenance().source_hash()).c_str());
   for (const std::string &note : manifest.report().notes())
-    std::printf("note    %s\n", note.c_str());
+    std::printf("note    %s\n", plain(note).c_str());
   printMemory(manifest);
   printKernels(manifest);
   if (options.weights)

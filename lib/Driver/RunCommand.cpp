@@ -7,6 +7,7 @@
 
 #include "CommandError.h"
 #include "qopt/Driver/Commands.h"
+#include "qopt/Runtime/Artifact/manifest.pb.h"
 #include "qopt/Runtime/Generator.h"
 #include "qopt/Support/Npy.h"
 #include <CLI/CLI.hpp>
@@ -19,7 +20,8 @@ using namespace qopt;
 namespace {
 
 struct RunOptions {
-  std::string artifact, prompt, chatPrompt, system;
+  std::string artifact;
+  std::optional<std::string> prompt, chatPrompt, system;
   bool chat = false;
   std::vector<int32_t> tokens;
   std::string logits;
@@ -67,27 +69,62 @@ void printStatistics(const EngineStatistics &statistics) {
                statistics.decodeTokensPerSecond());
 }
 
+/// The end of the command, too, where the model failed while it generated.
+Completion completionOrFail(Result<Completion> result) {
+  Completion completion = valueOrFail(std::move(result));
+  if (completion.finish == FinishReason::failed)
+    fail(StatusCode::invalidInput, "the model's logits have no finite maximum after " +
+                                       std::to_string(completion.tokens.size()) + " tokens");
+  return completion;
+}
+
+/// Prints the answer to the last of \p messages and adds it to them.
+void answer(Generator &generator, const GenerateOptions &options,
+            std::vector<ChatMessage> &messages) {
+  std::vector<int32_t> prompt = valueOrFail(generator.encode(messages));
+  uint32_t context = generator.executor().maxContext();
+  if (prompt.size() >= context)
+    fail(StatusCode::invalidInput, "the conversation has " + std::to_string(prompt.size()) +
+                                       " tokens, expected fewer than the context of " +
+                                       std::to_string(context) + ": start a new one");
+  Completion answer = completionOrFail(generator.generate(std::move(prompt), options, printPiece));
+  std::printf("\n");
+  std::fflush(stdout);
+  if (answer.finish == FinishReason::length)
+    std::fprintf(
+        stderr, "qopt: note: the answer was cut after %zu tokens: %s\n", answer.tokens.size(),
+        answer.tokens.size() == options.maxTokens ? "--max-tokens" : "the context is full");
+  messages.push_back({"assistant", std::move(answer.text)});
+}
+
 /// Reads lines as the user's turns until the input ends.
-void converse(Generator &generator, const RunOptions &options) {
-  std::vector<ChatMessage> messages;
-  if (!options.system.empty())
-    messages.push_back({"system", options.system});
-  GenerateOptions generate = generateOptions(options, generator.defaults());
+void converse(Generator &generator, const GenerateOptions &options,
+              std::vector<ChatMessage> &messages) {
   std::string line;
   while (std::fputs("> ", stdout), std::fflush(stdout), std::getline(std::cin, line)) {
     if (line.empty())
       continue;
     messages.push_back({"user", line});
-    Completion answer = valueOrFail(generator.chat(messages, generate, printPiece));
-    std::printf("\n");
-    messages.push_back({"assistant", answer.text});
+    answer(generator, options, messages);
   }
   std::printf("\n");
 }
 
+void chat(Generator &generator, const GenerateOptions &options, const RunOptions &run) {
+  // Said before somebody types a question.
+  if (generator.model().manifest().chat_template().source().empty())
+    fail(StatusCode::invalidInput, "artifact '" + run.artifact + "' has no chat template");
+  std::vector<ChatMessage> messages;
+  if (run.system)
+    messages.push_back({"system", *run.system});
+  if (run.chat)
+    return converse(generator, options, messages);
+  messages.push_back({"user", *run.chatPrompt});
+  answer(generator, options, messages);
+}
+
 /// For people who debug models: float32 [tokens, vocabulary] of `--tokens`.
-void writeLogits(const RunOptions &options) {
-  Model model = valueOrFail(Model::load(options.artifact, options.model));
+void writeLogits(const Model &model, const RunOptions &options) {
   Executor executor = valueOrFail(Executor::create(
       model, {.maxContext = static_cast<uint32_t>(options.tokens.size()), .maxSequences = 1}));
   NpyArray<float> logits;
@@ -104,32 +141,25 @@ void writeLogits(const RunOptions &options) {
 }
 
 void run(const RunOptions &options) {
-  if (!options.logits.empty())
-    return writeLogits(options);
   Model model = valueOrFail(Model::load(options.artifact, options.model));
-  Generator generator = valueOrFail(
-      Generator::create(model, {.executor = {.maxContext = options.maxContext, .maxSequences = 1}}));
   if (options.startupReport)
     for (const StartupPhase &phase : model.startup())
       std::fprintf(stderr, "%-24s %9.1f ms\n", phase.name.c_str(), phase.seconds * 1e3);
+  if (!options.logits.empty())
+    return writeLogits(model, options);
 
+  Generator generator = valueOrFail(Generator::create(
+      model, {.executor = {.maxContext = options.maxContext, .maxSequences = 1}}));
   GenerateOptions generate = generateOptions(options, generator.defaults());
-  if (options.chat) {
-    converse(generator, options);
-  } else if (!options.chatPrompt.empty()) {
-    std::vector<ChatMessage> messages;
-    if (!options.system.empty())
-      messages.push_back({"system", options.system});
-    messages.push_back({"user", options.chatPrompt});
-    valueOrFail(generator.chat(messages, generate, printPiece));
-    std::printf("\n");
-  } else if (!options.tokens.empty()) {
-    Completion completion = valueOrFail(generator.generate(options.tokens, generate));
-    for (size_t i = 0; i < completion.tokens.size(); ++i)
-      std::printf("%s%d", i ? "," : "", completion.tokens[i]);
+  if (options.chat || options.chatPrompt) {
+    chat(generator, generate, options);
+  } else if (options.prompt) {
+    completionOrFail(generator.generate(*options.prompt, generate, printPiece));
     std::printf("\n");
   } else {
-    valueOrFail(generator.generate(options.prompt, generate, printPiece));
+    Completion completion = completionOrFail(generator.generate(options.tokens, generate));
+    for (size_t i = 0; i < completion.tokens.size(); ++i)
+      std::printf("%s%d", i ? "," : "", completion.tokens[i]);
     std::printf("\n");
   }
   if (options.stats)
@@ -143,20 +173,26 @@ void qopt::addRunCommand(CLI::App &program) {
   CLI::App *command = program.add_subcommand("run", "Generate text with an artifact");
   command->add_option("ARTIFACT", options->artifact)->required();
   CLI::Option_group *input = command->add_option_group("input");
-  input->add_option("--prompt", options->prompt, "text to continue");
+  CLI::Option *prompt = input->add_option("--prompt", options->prompt, "text to continue");
   input->add_option("--chat-prompt", options->chatPrompt, "one question, in the chat template");
   input->add_flag("--chat", options->chat, "a conversation, turn by turn");
   CLI::Option *tokens =
       input->add_option("--tokens", options->tokens, "token ids to continue")->delimiter(',');
   input->require_option(1);
-  command->add_option("--system", options->system, "the system message of a chat");
-  command
-      ->add_option("--logits", options->logits,
-                   "with --tokens: write their logits, float32 [tokens, vocabulary], as .npy")
-      ->needs(tokens);
-  command->add_option("--chunk", options->chunk, "with --logits: tokens of a step (as many as fit)");
+  command->add_option("--system", options->system, "the system message of a chat")
+      ->excludes(prompt)
+      ->excludes(tokens);
+  CLI::Option *logits =
+      command
+          ->add_option("--logits", options->logits,
+                       "with --tokens: write their logits, float32 [tokens, vocabulary], as .npy")
+          ->needs(tokens);
+  command->add_option("--chunk", options->chunk, "with --logits: tokens of a step (as many as fit)")
+      ->needs(logits);
 
-  command->add_option("--max-tokens", options->maxTokens, "tokens to generate")
+  command
+      ->add_option("--max-tokens", options->maxTokens,
+                   "tokens to generate; 0: until the context is full")
       ->capture_default_str();
   command->add_option("--temperature", options->temperature, "0 is greedy (the model's default)");
   command->add_option("--top-k", options->topK, "keep the k most probable tokens");

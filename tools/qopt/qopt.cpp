@@ -7,8 +7,12 @@
 
 #include "qopt/Driver/Commands.h"
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <new>
+#include <string>
 
-int main(int argc, char **argv) {
+/// Gives the exit code: 0 done, 1 the input is wrong, 2 usage, 3 the machine can't.
+static int run(int argc, char **argv) {
   CLI::App program("qopt: compiles quantized Llama models and runs them", "qopt");
   program.set_version_flag("--version", "qopt " QOPT_VERSION);
   program.require_subcommand(1);
@@ -16,12 +20,35 @@ int main(int argc, char **argv) {
   qopt::addRunCommand(program);
   qopt::addInspectCommand(program);
   qopt::addEvalCommand(program);
+  // Its own message would be that a command is missing.
+  std::string names;
+  bool known = argc < 2 || argv[1][0] == '-';
+  for (const CLI::App *command : program.get_subcommands({})) {
+    names += " " + command->get_name();
+    known |= argc > 1 && command->get_name() == argv[1];
+  }
+  if (!known) {
+    std::fprintf(stderr, "qopt: error: '%s' is not a command, expected one of%s\n", argv[1],
+                 names.c_str());
+    return 2;
+  }
   try {
     program.parse(argc, argv);
   } catch (const CLI::RuntimeError &error) {
     return error.get_exit_code();
   } catch (const CLI::ParseError &error) {
     return program.exit(error) == 0 ? 0 : 2;
+  } catch (const std::bad_alloc &) {
+    std::fprintf(stderr, "qopt: error: out of memory\n");
+    return 3;
   }
   return 0;
+}
+
+int main(int argc, char **argv) {
+  int code = run(argc, argv);
+  if (std::fflush(stdout) == 0 && !std::ferror(stdout))
+    return code;
+  std::fprintf(stderr, "qopt: error: can't write to standard output\n");
+  return code ? code : 3;
 }

@@ -19,12 +19,15 @@
 #define QOPT_SUPPORT_NPY_H
 
 #include "qopt/Runtime/Status.h"
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <type_traits>
 #include <vector>
 
@@ -95,7 +98,7 @@ template <typename T> Status readNpy(const std::string &path, NpyArray<T> &array
   };
   npy_detail::File file(std::fopen(path.c_str(), "rb"));
   if (!file)
-    return invalid("can't be opened");
+    return invalid(std::string("can't be opened: ") + std::strerror(errno));
   unsigned char preamble[12];
   if (std::fread(preamble, 1, 10, file.get()) != 10 || std::memcmp(preamble, "\x93NUMPY", 6) != 0)
     return invalid("is not a .npy file");
@@ -106,7 +109,8 @@ template <typename T> Status readNpy(const std::string &path, NpyArray<T> &array
     headerSize |= (size_t(preamble[10]) << 16) | (size_t(preamble[11]) << 24);
   }
   if (headerSize > (1u << 20))
-    return invalid("has a header of " + std::to_string(headerSize) + " bytes, expected at most 1 MiB");
+    return invalid("has a header of " + std::to_string(headerSize) +
+                   " bytes, expected at most 1 MiB");
   std::string header(headerSize, '\0');
   if (std::fread(header.data(), 1, headerSize, file.get()) != headerSize)
     return invalid("ends in its header");
@@ -114,8 +118,8 @@ template <typename T> Status readNpy(const std::string &path, NpyArray<T> &array
   std::string_view descr = npy_detail::field(header, "'descr'");
   std::string expected = std::string("'") + NpyArray<T>::descr() + "'";
   if (descr.substr(0, expected.size()) != expected)
-    return invalid("has elements " + std::string(descr.substr(0, descr.find(','))) +
-                   ", expected " + expected);
+    return invalid("has elements " + std::string(descr.substr(0, descr.find(','))) + ", expected " +
+                   expected);
   if (npy_detail::field(header, "'fortran_order'").substr(0, 5) != "False")
     return invalid("is in Fortran order, expected C order");
   array.shape.clear();
@@ -136,11 +140,12 @@ template <typename T> Status readNpy(const std::string &path, NpyArray<T> &array
   return Status::ok();
 }
 
-/// Writes version 1.0; the data starts at a multiple of 64 bytes.
+/// Writes version 1.0; the data starts at a multiple of 64 bytes. Leaves no file
+/// that is cut short.
 template <typename T>
 Status writeNpy(const std::string &path, const std::vector<int64_t> &shape, const T *data) {
-  std::string header = std::string("{'descr': '") + NpyArray<T>::descr() +
-                       "', 'fortran_order': False, 'shape': (";
+  std::string header =
+      std::string("{'descr': '") + NpyArray<T>::descr() + "', 'fortran_order': False, 'shape': (";
   size_t count = 1;
   for (int64_t dim : shape) {
     header += std::to_string(dim) + ", ";
@@ -155,11 +160,18 @@ Status writeNpy(const std::string &path, const std::vector<int64_t> &shape, cons
   preamble[8] = header.size() & 0xff;
   preamble[9] = (header.size() >> 8) & 0xff;
   npy_detail::File file(std::fopen(path.c_str(), "wb"));
-  if (!file || std::fwrite(preamble, 1, 10, file.get()) != 10 ||
-      std::fwrite(header.data(), 1, header.size(), file.get()) != header.size() ||
-      std::fwrite(data, sizeof(T), count, file.get()) != count || std::fflush(file.get()) != 0)
-    return Status::unavailable("file '" + path + "' can't be written");
-  return Status::ok();
+  auto failure = [&] { return "file '" + path + "' can't be written: " + std::strerror(errno); };
+  if (!file)
+    return Status::invalid(failure());
+  if (std::fwrite(preamble, 1, 10, file.get()) == 10 &&
+      std::fwrite(header.data(), 1, header.size(), file.get()) == header.size() &&
+      std::fwrite(data, sizeof(T), count, file.get()) == count && std::fflush(file.get()) == 0)
+    return Status::ok();
+  Status status = Status::unavailable(failure());
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(path, ignored)) // not a device or a pipe
+    std::filesystem::remove(path, ignored);
+  return status;
 }
 
 } // namespace qopt
