@@ -224,7 +224,8 @@ TEST(ArtifactWriter, AbandonedFileIsRemoved) {
   {
     Result<ArtifactWriter> writer = ArtifactWriter::create(testing::TempDir() + name);
     ASSERT_TRUE(writer);
-    EXPECT_EQ(filesLike(name).size(), 1u);
+    // Where the file system has files without a name there is nothing to see.
+    EXPECT_LE(filesLike(name).size(), 1u);
   }
   EXPECT_TRUE(filesLike(name).empty());
 }
