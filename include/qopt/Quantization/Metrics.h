@@ -28,6 +28,15 @@ struct ErrorEnergy {
     }
   }
 
+  /// The same for floats, faster: in sums side by side, whose order depends on
+  /// the count alone.
+  void add(const float *reference, const float *values, int64_t count);
+
+  void add(const ErrorEnergy &other) {
+    signal += other.signal;
+    error += other.error;
+  }
+
   /// |value - reference| / |reference|, Frobenius; 0 when both are 0.
   double relative() const {
     if (error == 0.0)

@@ -11,7 +11,9 @@
 /// operation, half to even:
 ///
 /// - symmetric: `scale = max|w| / levels`, rounded to the scale's type;
-///   `code = round(w / scale)`, clamped to the storage;
+///   `code = round(w / scale)`, clamped to the storage; of int4 codes with bf16
+///   scales the quotient is rounded to bf16 first, as the tools do that quantize
+///   in the model's type;
 /// - affine (uint4): `low = min(min w, 0)`, `high = max(max w, 0)`,
 ///   `scale = (high - low) / 15` and `minimum = low`, both rounded to the scale's
 ///   type; `code = round((w - minimum) / scale)`, clamped to [0, 15]. That zero

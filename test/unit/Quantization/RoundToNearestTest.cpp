@@ -9,6 +9,7 @@
 #include "qopt/Quantization/Metrics.h"
 #include "qopt/Support/Float.h"
 #include <algorithm>
+#include <bit>
 #include <gtest/gtest.h>
 #include <limits>
 #include <random>
@@ -70,6 +71,10 @@ double nearestE4m3(double value) {
   return std::copysign(best, value);
 }
 
+bool dividesInBf16(const Scheme &scheme) {
+  return scheme.storage == Storage::int4 && scheme.scaleType == ScaleType::bf16;
+}
+
 TEST(RoundToNearest, ScalesAndCodesEqualDoubleArithmetic) {
   std::vector<float> w = randomRows(1);
   for (const Scheme &scheme : schemes()) {
@@ -94,6 +99,8 @@ TEST(RoundToNearest, ScalesAndCodesEqualDoubleArithmetic) {
       }
       for (int64_t k = 0; k < size; ++k) {
         double quotient = narrow(narrow(group[k] - minimum) / static_cast<double>(q.scales[g]));
+        if (dividesInBf16(scheme))
+          quotient = roundToBf16(static_cast<float>(quotient));
         double expected = scheme.storage == Storage::e4m3
                               ? nearestE4m3(quotient)
                               : std::clamp(std::nearbyint(quotient), low(scheme.storage),
@@ -102,6 +109,27 @@ TEST(RoundToNearest, ScalesAndCodesEqualDoubleArithmetic) {
             << "quotient " << quotient;
       }
     }
+  }
+}
+
+// Two bytes of a float's bits, and the ties between them: all that rounding looks at.
+TEST(RoundToNearest, CodesOfAllMagnitudesEqualTheScalarOnes) {
+  for (Storage storage : {Storage::int4, Storage::uint4, Storage::int8, Storage::e4m3}) {
+    // A scale of 1, so that quotients are the values.
+    float limit = levels(storage);
+    std::vector<float> w = {limit};
+    for (uint32_t bits = 0; bits < 0x10000; ++bits)
+      for (uint32_t low : {0u, 1u, 0x8000u, 0xffffu}) {
+        float value = std::bit_cast<float>(bits << 16 | low);
+        if (std::fabs(value) <= limit && (storage != Storage::uint4 || value >= 0))
+          w.push_back(value);
+      }
+    QuantizedRows q;
+    auto columnCount = static_cast<int64_t>(w.size());
+    ASSERT_TRUE(quantizeRows({storage, 0, ScaleType::f32}, w.data(), 1, columnCount, q).isOk());
+    ASSERT_EQ(q.scales[0], 1.0f);
+    for (size_t k = 0; k < w.size(); ++k)
+      ASSERT_EQ(q.codes[k], roundToCode(storage, w[k])) << w[k];
   }
 }
 
@@ -119,6 +147,8 @@ TEST(RoundToNearest, ErrorIsAtMostHalfAScaleWithinTheRange) {
       double scale = q.scales[i / size], minimum = scheme.isAffine() ? q.minima[i / size] : 0.0f;
       // Float32 rounding of quotient and product: 2^-23 of the largest code.
       double slack = scale * levels(scheme.storage) * 0x1p-22;
+      if (dividesInBf16(scheme)) // half a unit of a quotient between 4 and 8
+        slack += scale * 0x1p-6;
       double top = minimum + scale * (high(scheme.storage) + 0.5);
       double bottom = minimum + scale * (low(scheme.storage) - 0.5);
       double error = std::fabs(static_cast<double>(w[i]) - dq[i]);
