@@ -212,8 +212,8 @@ static Status notFinite(const float *values, int64_t row, int64_t columns) {
                          ", expected a finite value");
 }
 
-Status qopt::quantizeRows(const Scheme &scheme, const float *values, int64_t rows,
-                          int64_t columns, QuantizedRows &result) {
+Status qopt::quantizeRows(const Scheme &scheme, const float *values, int64_t rows, int64_t columns,
+                          QuantizedRows &result) {
   if (Status status = scheme.check(columns); !status)
     return status;
   int64_t size = scheme.groupElements(columns), groups = scheme.groupsPerRow(columns);
@@ -223,10 +223,10 @@ Status qopt::quantizeRows(const Scheme &scheme, const float *values, int64_t row
   for (int64_t row = 0; row < rows; ++row) {
     if (Status status = notFinite(values + row * columns, row, columns); !status)
       return status;
-    int64_t done = quantizeGroups(scheme, values + row * columns, groups, size,
-                                  result.codes.data() + row * columns,
-                                  result.scales.data() + row * groups,
-                                  scheme.isAffine() ? result.minima.data() + row * groups : nullptr);
+    int64_t done =
+        quantizeGroups(scheme, values + row * columns, groups, size,
+                       result.codes.data() + row * columns, result.scales.data() + row * groups,
+                       scheme.isAffine() ? result.minima.data() + row * groups : nullptr);
     if (done < groups)
       return Status::invalid("the scale of the group at " + place(row, done * size) +
                              " overflows its type");

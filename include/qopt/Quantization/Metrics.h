@@ -19,8 +19,7 @@ struct ErrorEnergy {
   double signal = 0.0; ///< sum of reference^2
   double error = 0.0;  ///< sum of (value - reference)^2
 
-  template <typename A, typename B>
-  void add(const A *reference, const B *values, int64_t count) {
+  template <typename A, typename B> void add(const A *reference, const B *values, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
       double r = reference[i], d = static_cast<double>(values[i]) - r;
       signal += r * r;
