@@ -5,13 +5,17 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "ObjectCache.h"
 #include "lld/Common/Driver.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/Threading.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "qopt/Target/CPU/CPUTarget.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
+#include "llvm/Bitcode/BitcodeWriter.h"
+#include "llvm/Config/llvm-config.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
@@ -21,6 +25,7 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
+#include <atomic>
 #include <mutex>
 
 LLD_HAS_DRIVER(elf)
@@ -50,15 +55,14 @@ createTargetMachine(const CPUTarget &target) {
       std::nullopt, llvm::CodeGenOptLevel::Aggressive));
 }
 
-/// A module of the functions alone, with what LLVM must know of each.
-static std::unique_ptr<llvm::Module> translate(ModuleOp module, const CPUTarget &target,
-                                               llvm::LLVMContext &context) {
-  registerBuiltinDialectTranslation(*module.getContext());
-  registerLLVMDialectTranslation(*module.getContext());
-  OwningOpRef<ModuleOp> functions = ModuleOp::create(module.getLoc());
+/// A module of these functions alone, with what LLVM must know of each.
+static std::unique_ptr<llvm::Module>
+translate(ArrayRef<LLVM::LLVMFuncOp> kernels, const CPUTarget &target, llvm::LLVMContext &context) {
+  LLVM::LLVMFuncOp first = kernels.front();
+  OwningOpRef<ModuleOp> functions = ModuleOp::create(UnknownLoc::get(first.getContext()));
   OpBuilder builder = OpBuilder::atBlockEnd(functions->getBody());
-  for (auto function : module.getOps<LLVM::LLVMFuncOp>())
-    builder.clone(*function);
+  for (LLVM::LLVMFuncOp kernel : kernels)
+    builder.clone(*kernel);
   std::unique_ptr<llvm::Module> result = translateModuleToLLVMIR(*functions, context, "kernels");
   if (!result)
     return nullptr;
@@ -97,8 +101,8 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
 
 namespace {
 
-/// An optimised module and what it lives in.
-struct Compiled {
+/// A module and what it lives in.
+struct Translated {
   std::unique_ptr<llvm::LLVMContext> context;
   std::unique_ptr<llvm::TargetMachine> machine;
   std::unique_ptr<llvm::Module> module;
@@ -106,37 +110,82 @@ struct Compiled {
 
 } // namespace
 
-static llvm::Expected<Compiled> compile(ModuleOp module, const CPUTarget &target) {
+static llvm::Expected<Translated> translate(ArrayRef<LLVM::LLVMFuncOp> kernels,
+                                            const CPUTarget &target) {
   llvm::Expected<std::unique_ptr<llvm::TargetMachine>> machine = createTargetMachine(target);
   if (!machine)
     return machine.takeError();
-  Compiled result{std::make_unique<llvm::LLVMContext>(), std::move(*machine), nullptr};
-  result.module = translate(module, target, *result.context);
+  Translated result{std::make_unique<llvm::LLVMContext>(), std::move(*machine), nullptr};
+  result.module = translate(kernels, target, *result.context);
   if (!result.module)
     return llvm::createStringError("kernels could not be translated to LLVM IR");
   result.module->setTargetTriple(llvm::Triple(target.triple));
   result.module->setDataLayout(result.machine->createDataLayout());
-  optimize(*result.module, *result.machine);
   return result;
 }
 
+static llvm::Expected<SmallVector<LLVM::LLVMFuncOp>> kernelsOf(ModuleOp module) {
+  registerBuiltinDialectTranslation(*module.getContext());
+  registerLLVMDialectTranslation(*module.getContext());
+  SmallVector<LLVM::LLVMFuncOp> kernels(module.getOps<LLVM::LLVMFuncOp>());
+  if (kernels.empty())
+    return llvm::createStringError("module has no function to generate code for");
+  return kernels;
+}
+
 llvm::Expected<std::string> qopt::emitLLVM(ModuleOp module, const CPUTarget &target) {
-  llvm::Expected<Compiled> compiled = compile(module, target);
-  if (!compiled)
-    return compiled.takeError();
+  llvm::Expected<SmallVector<LLVM::LLVMFuncOp>> kernels = kernelsOf(module);
+  if (!kernels)
+    return kernels.takeError();
+  llvm::Expected<Translated> translated = translate(*kernels, target);
+  if (!translated)
+    return translated.takeError();
+  optimize(*translated->module, *translated->machine);
   std::string text;
   llvm::raw_string_ostream os(text);
-  compiled->module->print(os, nullptr);
+  translated->module->print(os, nullptr);
   return text;
 }
 
-static llvm::Expected<llvm::SmallVector<char, 0>> emitObject(Compiled &compiled) {
-  llvm::SmallVector<char, 0> object;
+using Object = llvm::SmallVector<char, 0>;
+
+static llvm::Expected<Object> compile(Translated &translated) {
+  optimize(*translated.module, *translated.machine);
+  Object object;
   llvm::raw_svector_ostream os(object);
   llvm::legacy::PassManager passes;
-  if (compiled.machine->addPassesToEmitFile(passes, os, nullptr, llvm::CodeGenFileType::ObjectFile))
+  if (translated.machine->addPassesToEmitFile(passes, os, nullptr,
+                                              llvm::CodeGenFileType::ObjectFile))
     return llvm::createStringError("the target cannot write an object");
-  passes.run(*compiled.module);
+  passes.run(*translated.module);
+  return object;
+}
+
+/// What optimize() and createTargetMachine() do with a module: goes up when they
+/// or their options change, so that no older object is taken for theirs.
+constexpr llvm::StringRef codegenVersion = "1";
+
+/// The object of one kernel, from the cache where it was made before.
+static llvm::Expected<Object> compile(LLVM::LLVMFuncOp kernel, const CPUTarget &target,
+                                      const ObjectCache &cache, std::atomic<unsigned> &cached) {
+  llvm::Expected<Translated> translated = translate(kernel, target);
+  if (!translated)
+    return translated.takeError();
+  if (!cache.isEnabled())
+    return compile(*translated);
+  llvm::SmallVector<char, 0> bitcode;
+  llvm::raw_svector_ostream os(bitcode);
+  llvm::WriteBitcodeToFile(*translated->module, os);
+  std::string key =
+      ObjectCache::key({codegenVersion, LLVM_VERSION_STRING, translated->machine->getTargetCPU(),
+                        translated->machine->getTargetFeatureString(), os.str()});
+  if (std::optional<Object> object = cache.find(key)) {
+    ++cached;
+    return std::move(*object);
+  }
+  llvm::Expected<Object> object = compile(*translated);
+  if (object)
+    cache.insert(key, *object);
   return object;
 }
 
@@ -159,30 +208,48 @@ struct TemporaryFolder {
 static llvm::Error writeFile(llvm::StringRef path, llvm::ArrayRef<char> bytes) {
   std::error_code code;
   llvm::raw_fd_ostream os(path, code);
-  if (!code) {
-    os.write(bytes.data(), bytes.size());
-    os.close();
-    code = os.error();
-  }
+  if (code)
+    return llvm::createFileError(path, code);
+  os.write(bytes.data(), bytes.size());
+  os.close();
+  code = os.error();
+  os.clear_error(); // or the stream's end would end the process
   return code ? llvm::createFileError(path, code) : llvm::Error::success();
 }
 
 /// lld reads and writes files; it keeps its state in globals.
-static llvm::Expected<std::string> link(llvm::ArrayRef<char> object) {
+static llvm::Expected<std::string> link(llvm::ArrayRef<Object> objects) {
   static std::mutex mutex;
   std::lock_guard<std::mutex> lock(mutex);
   TemporaryFolder folder;
   if (std::error_code code = llvm::sys::fs::createUniqueDirectory("qopt", folder.path))
     return llvm::createStringError(code, "cannot create a temporary folder");
-  std::string input = folder.file("kernels.o"), output = folder.file("kernels.so");
-  if (llvm::Error error = writeFile(input, object))
-    return error;
+  // In order: the same objects give the same bytes.
+  std::vector<std::string> inputs;
+  for (auto [index, object] : llvm::enumerate(objects)) {
+    inputs.push_back(folder.file(std::to_string(index) + ".o"));
+    if (llvm::Error error = writeFile(inputs.back(), object))
+      return error;
+  }
+  std::string output = folder.file("kernels.so");
+  std::vector<const char *> arguments = {"ld.lld",
+                                         "-shared",
+                                         "--no-undefined",
+                                         "--hash-style=gnu",
+                                         "--build-id=none",
+                                         "--strip-all",
+                                         "-soname=kernels.so",
+                                         "-z",
+                                         "noexecstack",
+                                         "-z",
+                                         "now",
+                                         "-o",
+                                         output.c_str()};
+  for (const std::string &input : inputs)
+    arguments.push_back(input.c_str());
   std::string messages;
   llvm::raw_string_ostream os(messages);
-  lld::Result result = lld::lldMain(
-      {"ld.lld", "-shared", "--no-undefined", "--hash-style=gnu", "--build-id=none", "--strip-all",
-       "-soname=kernels.so", "-z", "noexecstack", "-z", "now", input.c_str(), "-o", output.c_str()},
-      os, os, {{lld::Gnu, &lld::elf::link}});
+  lld::Result result = lld::lldMain(arguments, os, os, {{lld::Gnu, &lld::elf::link}});
   if (result.retCode != 0)
     return llvm::createStringError("lld: " + llvm::StringRef(messages).trim());
   auto buffer = llvm::MemoryBuffer::getFile(output, /*IsText=*/false,
@@ -192,12 +259,28 @@ static llvm::Expected<std::string> link(llvm::ArrayRef<char> object) {
   return (*buffer)->getBuffer().str();
 }
 
-llvm::Expected<std::string> qopt::emitSharedObject(ModuleOp module, const CPUTarget &target) {
-  llvm::Expected<Compiled> compiled = compile(module, target);
-  if (!compiled)
-    return compiled.takeError();
-  llvm::Expected<llvm::SmallVector<char, 0>> object = emitObject(*compiled);
-  if (!object)
-    return object.takeError();
-  return link(*object);
+llvm::Expected<std::string> qopt::emitSharedObject(ModuleOp module, const CPUTarget &target,
+                                                   llvm::StringRef cacheFolder,
+                                                   CodegenStatistics *statistics) {
+  llvm::Expected<SmallVector<LLVM::LLVMFuncOp>> kernels = kernelsOf(module);
+  if (!kernels)
+    return kernels.takeError();
+  ObjectCache cache(cacheFolder);
+  std::vector<Object> objects(kernels->size());
+  std::vector<std::string> errors(kernels->size());
+  std::atomic<unsigned> cached = 0;
+  parallelFor(module.getContext(), 0, kernels->size(), [&](size_t index) {
+    if (llvm::Expected<Object> object = compile((*kernels)[index], target, cache, cached))
+      objects[index] = std::move(*object);
+    else
+      errors[index] = llvm::toString(object.takeError());
+  });
+  for (const std::string &error : errors)
+    if (!error.empty())
+      return llvm::createStringError(error);
+  if (cached < kernels->size())
+    cache.prune();
+  if (statistics)
+    *statistics = {static_cast<unsigned>(kernels->size()), cached};
+  return link(objects);
 }

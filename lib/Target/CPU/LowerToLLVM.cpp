@@ -174,22 +174,25 @@ static void emitFunction(ModuleOp module, Operation *launch, StringRef name,
   func::ReturnOp::create(b);
 }
 
+/// The kernels of `module`, each in a module of its own, side by side.
 static LogicalResult convertToLLVM(ModuleOp module) {
   PassManager manager(module.getContext());
-  manager.addPass(createCSEPass());
-  manager.addPass(createSCFToControlFlowPass());
-  manager.addPass(createConvertVectorToLLVMPass());
-  manager.addPass(createArithToLLVMConversionPass());
-  manager.addPass(createConvertMathToLLVMPass());
-  manager.addPass(createConvertControlFlowToLLVMPass());
-  manager.addPass(createConvertFuncToLLVMPass());
-  manager.addPass(createReconcileUnrealizedCastsPass());
+  OpPassManager &kernel = manager.nest<ModuleOp>();
+  kernel.addPass(createCSEPass());
+  kernel.addPass(createSCFToControlFlowPass());
+  kernel.addPass(createConvertVectorToLLVMPass());
+  kernel.addPass(createArithToLLVMConversionPass());
+  kernel.addPass(createConvertMathToLLVMPass());
+  kernel.addPass(createConvertControlFlowToLLVMPass());
+  kernel.addPass(createConvertFuncToLLVMPass());
+  kernel.addPass(createReconcileUnrealizedCastsPass());
   return manager.run(module);
 }
 
 LogicalResult qopt::lowerToLLVM(ModuleOp module, const CPUTarget &target) {
   // The functions are converted by themselves: the plans' regions stay as they are.
-  OwningOpRef<ModuleOp> functions = ModuleOp::create(module.getLoc());
+  OwningOpRef<ModuleOp> kernels = ModuleOp::create(module.getLoc());
+  OpBuilder builder = OpBuilder::atBlockEnd(kernels->getBody());
   llvm::StringMap<std::string> entries; // of a key
   llvm::StringMap<int64_t> uses;        // of a name
   for (auto plan : module.getOps<kernel::PlanOp>())
@@ -203,15 +206,16 @@ LogicalResult qopt::lowerToLLVM(ModuleOp module, const CPUTarget &target) {
         entry = launchName(&launch);
         if (int64_t use = uses[entry]++)
           entry += "_v" + std::to_string(use + 1);
-        emitFunction(*functions, &launch, entry, target);
+        emitFunction(ModuleOp::create(builder, launch.getLoc()), &launch, entry, target);
       }
       launch.setAttr("entry", FlatSymbolRefAttr::get(module.getContext(), entry));
     }
-  if (failed(convertToLLVM(*functions)))
+  if (failed(convertToLLVM(*kernels)))
     return module.emitError("kernels could not be converted to LLVM");
   Block *body = module.getBody();
-  for (Operation &op : llvm::make_early_inc_range(*functions->getBody()))
-    op.moveBefore(body, body->end());
+  for (auto kernel : kernels->getOps<ModuleOp>())
+    for (Operation &op : llvm::make_early_inc_range(*kernel.getBody()))
+      op.moveBefore(body, body->end());
   return success();
 }
 

@@ -53,8 +53,18 @@ mlir::LogicalResult lowerToLLVM(mlir::ModuleOp module, const CPUTarget &target);
 /// The optimised LLVM IR of the functions, as text (`--emit llvm`).
 llvm::Expected<std::string> emitLLVM(mlir::ModuleOp module, const CPUTarget &target);
 
-/// The shared object of the functions, linked in process.
-llvm::Expected<std::string> emitSharedObject(mlir::ModuleOp module, const CPUTarget &target);
+/// What emitSharedObject() did.
+struct CodegenStatistics {
+  unsigned kernels = 0;
+  unsigned cached = 0; ///< that were there already
+};
+
+/// The shared object of the functions, compiled one by one on all cores and
+/// linked in process. Objects are kept in `cacheFolder` and taken from there, by
+/// the hash of their LLVM IR; the result does not depend on it.
+llvm::Expected<std::string> emitSharedObject(mlir::ModuleOp module, const CPUTarget &target,
+                                             llvm::StringRef cacheFolder = {},
+                                             CodegenStatistics *statistics = nullptr);
 
 } // namespace qopt
 
