@@ -7,6 +7,7 @@
 
 #include "qopt/Driver/Compile.h"
 #include "BuildManifest.h"
+#include "PackWeights.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Pass/PassManager.h"
 #include "qopt/Dialect/QOpt/IR/QOptDialect.h"
@@ -14,7 +15,6 @@
 #include "qopt/InitAll.h"
 #include "qopt/Runtime/ArtifactWriter.h"
 #include "qopt/Target/CPU/CPUTarget.h"
-#include "qopt/Target/CPU/Packing.h"
 #include "qopt/Transforms/Pipelines.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
@@ -70,7 +70,6 @@ private:
   llvm::Error runPasses(StringRef phase, function_ref<LogicalResult(PassManager &)> build);
   llvm::Expected<std::string> print(function_ref<void(raw_ostream &)> body);
   llvm::Expected<std::string> writeArtifact();
-  llvm::Error writeWeights(ArtifactWriter &writer, const WeightImages &images);
   void describeModel();
   void collectNotes();
   llvm::Error writeReport();
@@ -199,60 +198,6 @@ void Compilation::describeModel() {
     provenance.add_options("--random-weights " + std::to_string(*options.randomSeed));
 }
 
-llvm::Error Compilation::writeWeights(ArtifactWriter &writer, const WeightImages &images) {
-  uint64_t total = 0;
-  auto sizeOf = [](Type type) -> uint64_t {
-    if (auto packed = dyn_cast<kernel::PackedType>(type))
-      return packedSize(packed);
-    auto vector = cast<MemRefType>(type);
-    return vector.getNumElements() * vector.getElementTypeBitWidth() / 8;
-  };
-  for (kernel::WeightOp image : images)
-    total += sizeOf(image.getType());
-  progress.begin("pack weights", total);
-
-  for (auto [index, entry] : llvm::enumerate(images)) {
-    kernel::WeightOp image = entry;
-    SmallVector<const WeightTensor *> sources;
-    for (auto name : image.getSources().getAsRange<FlatSymbolRefAttr>()) {
-      const WeightTensor *tensor = model->weights.find(name.getValue());
-      if (!tensor)
-        return llvm::createStringError("%s: tensor '%s' is missing", options.model.c_str(),
-                                       name.getValue().str().c_str());
-      sources.push_back(tensor);
-    }
-    if (Status status = writer.beginSection(); !status)
-      return toError(status);
-    auto write = [&](ArrayRef<char> bytes) -> llvm::Error {
-      progress.advance(bytes.size());
-      if (Status status = writer.append(asBytes(bytes)); !status)
-        return toError(status);
-      return llvm::Error::success();
-    };
-    ErrorEnergy energy;
-    auto packed = dyn_cast<kernel::PackedType>(image.getType());
-    llvm::Error error =
-        packed ? packWeight(packed, sources, pipeline.format == "keep", write, energy)
-               : packVector(cast<MemRefType>(image.getType()), sources, write);
-    if (error)
-      return error;
-    Result<artifact::Section> section = writer.endSection();
-    if (!section)
-      return toError(section.status());
-    artifact::Weight &weight = *manifest.mutable_weights(index);
-    *weight.mutable_section() = *section;
-    if (!packed)
-      continue;
-    artifact::LinearReport &linear = *manifest.mutable_report()->add_linears();
-    linear.set_name(weight.name());
-    linear.set_scheme(weight.type());
-    linear.set_bytes(weight.section().size());
-    if (energy.error > 0)
-      linear.set_weight_sqnr_db(energy.sqnr());
-  }
-  return llvm::Error::success();
-}
-
 std::string Compilation::outputName() const {
   if (!options.output.empty())
     return options.output;
@@ -264,15 +209,19 @@ std::string Compilation::outputName() const {
 }
 
 llvm::Expected<std::string> Compilation::writeArtifact() {
-  progress.begin("generate code");
-  llvm::Expected<std::string> code = emitSharedObject(*model->module, target);
-  if (!code)
-    return code.takeError();
-
   std::string path = outputName();
   Result<ArtifactWriter> writer = ArtifactWriter::create(path);
   if (!writer)
     return toError(writer.status());
+  CodegenStatistics statistics;
+  llvm::Expected<std::string> code =
+      emitSharedObject(*model->module, target, options.cacheFolder, &statistics);
+  if (!code)
+    return code.takeError();
+  progress.advance(0, code->size());
+  progress.note(std::to_string(statistics.kernels) + " kernels, " +
+                std::to_string(statistics.cached) + " of them from the cache");
+
   describeModel();
   WeightImages images;
   if (failed(buildManifest(*model->module, manifest, images)))
@@ -286,11 +235,14 @@ llvm::Expected<std::string> Compilation::writeArtifact() {
   if (!section)
     return toError(section.status());
   *manifest.mutable_code() = *section;
-  if (llvm::Error error = writeWeights(*writer, images))
+  if (llvm::Error error =
+          packWeights(images, model->weights,
+                      {.keep = pipeline.format == "keep", .threads = options.threads}, *writer,
+                      manifest, progress))
     return error;
-  progress.end();
   if (Status status = writer->finish(manifest); !status)
     return toError(status);
+  progress.end();
   if (llvm::Error error = writeReport())
     return error;
   return path;
@@ -339,6 +291,7 @@ llvm::Expected<std::string> Compilation::run() {
     return error;
   if (options.emit == "kernel")
     return print(printModule);
+  progress.begin("generate code");
   if (failed(lowerToLLVM(*model->module, target)))
     return diagnostics->take();
   if (options.emit == "artifact")
@@ -351,4 +304,12 @@ llvm::Expected<std::string> Compilation::run() {
 
 llvm::Expected<std::string> qopt::compileModel(const CompileOptions &options, Progress &progress) {
   return Compilation(options, progress).run();
+}
+
+std::string qopt::defaultCacheFolder() {
+  SmallString<128> folder;
+  if (!llvm::sys::path::cache_directory(folder) || !llvm::sys::path::is_absolute(folder))
+    return "";
+  llvm::sys::path::append(folder, "qopt", "objects");
+  return folder.str().str();
 }

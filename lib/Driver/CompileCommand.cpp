@@ -15,6 +15,18 @@
 
 using namespace qopt;
 
+static void printTiming(const Progress &progress) {
+  double total = 0;
+  for (const Progress::Phase &phase : progress.phases()) {
+    total += phase.seconds;
+    std::fprintf(stderr, "%-24s %8.2f s", phase.name.c_str(), phase.seconds);
+    if (phase.bytes)
+      std::fprintf(stderr, " %10.1f MB", static_cast<double>(phase.bytes) / 1e6);
+    std::fprintf(stderr, "%s%s\n", phase.note.empty() ? "" : "  ", phase.note.c_str());
+  }
+  std::fprintf(stderr, "%-24s %8.2f s\n", "total", total);
+}
+
 static void compile(const CompileOptions &options, bool quiet) {
   Progress progress(quiet);
   llvm::Expected<std::string> path = compileModel(options, progress);
@@ -22,9 +34,7 @@ static void compile(const CompileOptions &options, bool quiet) {
   if (!path)
     fail(StatusCode::invalidInput, llvm::toString(path.takeError()));
   if (options.timing)
-    for (const Progress::Phase &phase : progress.phases())
-      std::fprintf(stderr, "%-24s %8.2f s %12.1f MB\n", phase.name.c_str(), phase.seconds,
-                   static_cast<double>(phase.units) / 1e6);
+    printTiming(progress);
   uint64_t bytes = 0;
   if (options.emit == "artifact" && !llvm::sys::fs::file_size(*path, bytes) && !quiet)
     std::printf("wrote %s (%.1f MB)\n", path->c_str(), static_cast<double>(bytes) / 1e6);
@@ -32,6 +42,7 @@ static void compile(const CompileOptions &options, bool quiet) {
 
 void qopt::addCompileCommand(CLI::App &program) {
   auto options = std::make_shared<CompileOptions>();
+  options->cacheFolder = defaultCacheFolder();
   auto quiet = std::make_shared<bool>(false);
   CLI::App *command = program.add_subcommand("compile", "Compile a model into an artifact");
   command
@@ -72,6 +83,11 @@ void qopt::addCompileCommand(CLI::App &program) {
       ->capture_default_str();
   command->add_option("--dump-ir", options->dumpFolder, "folder for the IR after every pass");
   command->add_option("--report", options->reportFile, "file for the report, as JSON");
+  command->add_option("--threads", options->threads, "threads that pack weights (all cores)")
+      ->check(CLI::PositiveNumber);
+  command->add_flag_callback(
+      "--no-cache", [options] { options->cacheFolder.clear(); },
+      "generate all code anew: use no objects of earlier compiles");
   command->add_flag("--timing", options->timing, "print the time and bytes of each phase");
   command->add_flag("-q,--quiet", *quiet, "print errors only");
   command->callback([options, quiet] { compile(*options, *quiet); });

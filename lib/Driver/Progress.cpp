@@ -31,20 +31,22 @@ void Progress::begin(std::string phase, uint64_t total) {
     show(false);
 }
 
-void Progress::advance(uint64_t units) {
+void Progress::advance(uint64_t units, uint64_t bytes) {
   done_ += units;
+  phases_.back().bytes += bytes;
   if (quiet_ || !terminal_ || secondsBetween(shown_, Clock::now()) < 0.1)
     return;
   shown_ = Clock::now();
   show(false);
 }
 
+void Progress::note(std::string text) { phases_.back().note = std::move(text); }
+
 void Progress::end() {
   if (!running_)
     return;
   running_ = false;
   phases_.back().seconds = secondsBetween(start_, Clock::now());
-  phases_.back().units = done_;
   if (!quiet_)
     show(true);
 }

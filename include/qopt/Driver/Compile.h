@@ -37,12 +37,18 @@ struct CompileOptions {
   std::string emit = "artifact";      ///< qopt, kernel, llvm or artifact
   std::string dumpFolder;             ///< the IR after every pass, one file each
   std::string reportFile;             ///< the report as JSON
+  std::string cacheFolder;            ///< objects made before, by content; empty: no cache
+  unsigned threads = 0;               ///< that pack weights; 0: as many as there are cores
   bool timing = false;
 };
 
 /// Compiles and writes the artifact, or prints what `emit` asks for to the
 /// output (standard output where it is empty or "-"). Gives the path written.
 llvm::Expected<std::string> compileModel(const CompileOptions &options, Progress &progress);
+
+/// The user's cache of objects: $XDG_CACHE_HOME/qopt/objects, or the same in
+/// ~/.cache. Empty where there is neither.
+std::string defaultCacheFolder();
 
 } // namespace qopt
 

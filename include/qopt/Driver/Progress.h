@@ -29,14 +29,17 @@ public:
   /// Ends the phase before and begins the next, of \p total units of work (0:
   /// not known).
   void begin(std::string phase, uint64_t total = 0);
-  /// \p units more are done.
-  void advance(uint64_t units);
+  /// \p units more are done, with \p bytes that came of them.
+  void advance(uint64_t units, uint64_t bytes = 0);
+  /// Says what was special about the phase.
+  void note(std::string text);
   void end();
 
   struct Phase {
     std::string name;
     double seconds = 0;
-    uint64_t units = 0;
+    uint64_t bytes = 0;
+    std::string note;
   };
   const std::vector<Phase> &phases() const { return phases_; }
 

@@ -1,0 +1,144 @@
+//===- PackWeights.cpp - All weights into an artifact ---------------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "PackWeights.h"
+#include "OrderedPipeline.h"
+#include "qopt/Dialect/QOpt/IR/QOptDialect.h"
+#include "qopt/Target/CPU/Packing.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/Threading.h"
+
+using namespace mlir;
+using namespace qopt;
+
+namespace {
+
+/// Bytes that one thread packs at a time: whole tiles, one at least.
+constexpr int64_t bytesAtOnce = 2 << 20;
+
+/// An image and how it is made: a matrix in tiles, or a vector.
+struct Image {
+  std::optional<WeightPacker> packer;
+  MemRefType vector;
+  SmallVector<const WeightTensor *> sources;
+  uint64_t work = 0; ///< of all of it, in units of the progress
+
+  int64_t pieces() const { return packer ? llvm::divideCeil(packer->tiles(), tilesAtOnce()) : 1; }
+  int64_t tilesAtOnce() const { return std::max<int64_t>(1, bytesAtOnce / packer->tileBytes()); }
+};
+
+/// Consecutive tiles of an image, or a whole vector.
+struct Piece {
+  size_t image;
+  int64_t index;
+  std::vector<char> bytes;
+  std::vector<ErrorEnergy> energies; // of each tile
+};
+
+} // namespace
+
+static llvm::Expected<Image> prepare(kernel::WeightOp op, const WeightStore &weights, bool keep) {
+  Image image;
+  for (auto name : op.getSources().getAsRange<FlatSymbolRefAttr>()) {
+    const WeightTensor *tensor = weights.find(name.getValue());
+    if (!tensor)
+      return llvm::createStringError("tensor '" + name.getValue() + "' is missing");
+    image.sources.push_back(tensor);
+    image.work += tensor->rows() * tensor->rowSize();
+  }
+  auto packed = dyn_cast<kernel::PackedType>(op.getType());
+  if (!packed) {
+    image.vector = cast<MemRefType>(op.getType());
+    return image;
+  }
+  llvm::Expected<WeightPacker> packer = WeightPacker::create(packed, image.sources, keep);
+  if (!packer)
+    return packer.takeError();
+  image.packer.emplace(std::move(*packer));
+  // To quantize an element takes about three times as long as to copy it.
+  if (isa<QuantizedType>(packed.getTensor().getElementType()))
+    image.work *= 3;
+  return image;
+}
+
+static llvm::Error make(const Image &image, Piece &piece) {
+  if (!image.packer)
+    return packVector(image.vector, image.sources, [&](ArrayRef<char> bytes) {
+      piece.bytes.insert(piece.bytes.end(), bytes.begin(), bytes.end());
+      return llvm::Error::success();
+    });
+  int64_t first = piece.index * image.tilesAtOnce();
+  int64_t count = std::min(image.tilesAtOnce(), image.packer->tiles() - first);
+  piece.bytes.resize(count * image.packer->tileBytes());
+  piece.energies.resize(count);
+  return image.packer->pack(first, piece.bytes, piece.energies);
+}
+
+static void report(const artifact::Weight &weight, const ErrorEnergy &energy,
+                   artifact::Manifest &manifest) {
+  artifact::LinearReport &linear = *manifest.mutable_report()->add_linears();
+  linear.set_name(weight.name());
+  linear.set_scheme(weight.type());
+  linear.set_bytes(weight.section().size());
+  if (energy.error > 0)
+    linear.set_weight_sqnr_db(energy.sqnr());
+}
+
+llvm::Error qopt::packWeights(const WeightImages &ops, const WeightStore &weights,
+                              const PackOptions &options, ArtifactWriter &writer,
+                              artifact::Manifest &manifest, Progress &progress) {
+  std::vector<Image> images;
+  std::vector<std::pair<size_t, int64_t>> pieces; // image, index
+  uint64_t work = 0;
+  for (kernel::WeightOp op : ops) {
+    llvm::Expected<Image> image = prepare(op, weights, options.keep);
+    if (!image)
+      return image.takeError();
+    work += image->work;
+    for (int64_t index = 0; index < image->pieces(); ++index)
+      pieces.emplace_back(images.size(), index);
+    images.push_back(std::move(*image));
+  }
+  progress.begin("pack weights", work);
+
+  ErrorEnergy energy; // of the image that is being written
+  auto use = [&](Piece piece) -> llvm::Error {
+    const Image &image = images[piece.image];
+    auto toError = [](const Status &status) { return llvm::createStringError(status.message()); };
+    if (piece.index == 0) {
+      energy = {};
+      if (Status status = writer.beginSection(); !status)
+        return toError(status);
+    }
+    for (const ErrorEnergy &ofTile : piece.energies)
+      energy.add(ofTile);
+    if (Status status = writer.append(std::as_bytes(std::span(piece.bytes))); !status)
+      return toError(status);
+    progress.advance(image.work / image.pieces(), piece.bytes.size());
+    if (piece.index + 1 < image.pieces())
+      return llvm::Error::success();
+    Result<artifact::Section> section = writer.endSection();
+    if (!section)
+      return toError(section.status());
+    artifact::Weight &weight = *manifest.mutable_weights(static_cast<int>(piece.image));
+    *weight.mutable_section() = *section;
+    if (image.packer)
+      report(weight, energy, manifest);
+    return llvm::Error::success();
+  };
+  unsigned threads =
+      options.threads ? options.threads : llvm::hardware_concurrency().compute_thread_count();
+  return runInOrder<Piece>(
+      pieces.size(), threads,
+      [&](size_t index) -> llvm::Expected<Piece> {
+        Piece piece{pieces[index].first, pieces[index].second, {}, {}};
+        if (llvm::Error error = make(images[piece.image], piece))
+          return error;
+        return piece;
+      },
+      use);
+}
