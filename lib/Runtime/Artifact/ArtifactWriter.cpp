@@ -21,7 +21,7 @@ using namespace qopt;
 
 struct ArtifactWriter::State {
   std::string path;
-  std::string temporary; ///< empty once renamed or removed
+  std::string temporary; ///< empty while the file has no name, and once renamed or removed
   std::FILE *file = nullptr;
   uint64_t position = 0;     ///< bytes written so far
   uint64_t sectionStart = 0; ///< of the open section
@@ -86,6 +86,31 @@ struct ArtifactWriter::State {
   }
 };
 
+/// A new file in the folder of `path` that goes with the process, even a killed
+/// one, unless it gets a name. Not every file system has it.
+static int openUnnamed(const std::string &path) {
+#ifdef O_TMPFILE
+  size_t slash = path.rfind('/');
+  std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  return ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+#else
+  return -1;
+#endif
+}
+
+/// Calls `make` with names beside `path` until one is free, and gives it; empty
+/// with errno set otherwise.
+template <typename Make> static std::string makeTemporary(const std::string &path, Make make) {
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    std::string name = path + ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(attempt);
+    if (make(name.c_str()))
+      return name;
+    if (errno != EEXIST)
+      break;
+  }
+  return "";
+}
+
 ArtifactWriter::ArtifactWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
 ArtifactWriter::ArtifactWriter(ArtifactWriter &&) noexcept = default;
 ArtifactWriter &ArtifactWriter::operator=(ArtifactWriter &&) noexcept = default;
@@ -99,18 +124,15 @@ Result<ArtifactWriter> ArtifactWriter::create(const std::string &path) {
   if (::stat(path.c_str(), &existing) == 0 && !S_ISREG(existing.st_mode))
     return Status::invalid("can't create artifact '" + path +
                            "': something that is not a file is there");
+  int fd = openUnnamed(path);
   // Not mkstemp: its files are private to the user, whatever the umask.
-  int fd = -1;
-  for (int attempt = 0; fd < 0 && attempt < 100; ++attempt) {
-    state->temporary = path + ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(attempt);
-    fd = ::open(state->temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0 && errno != EEXIST)
-      break;
-  }
-  if (fd < 0) {
-    state->temporary.clear();
+  if (fd < 0)
+    state->temporary = makeTemporary(path, [&](const char *name) {
+      fd = ::open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      return fd >= 0;
+    });
+  if (fd < 0)
     return state->failWithErrno("create");
-  }
   state->file = ::fdopen(fd, "wb");
   if (!state->file) {
     ::close(fd);
@@ -182,6 +204,14 @@ Status ArtifactWriter::finish(const artifact::Manifest &manifest) {
       std::fwrite(encoded.data(), 1, encoded.size(), state_->file) != encoded.size() ||
       std::fflush(state_->file) != 0)
     return state_->failWithErrno("write");
+  if (state_->temporary.empty()) {
+    std::string unnamed = "/proc/self/fd/" + std::to_string(::fileno(state_->file));
+    state_->temporary = makeTemporary(state_->path, [&](const char *name) {
+      return ::linkat(AT_FDCWD, unnamed.c_str(), AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
+    });
+    if (state_->temporary.empty())
+      return state_->failWithErrno("create");
+  }
   int closed = std::fclose(std::exchange(state_->file, nullptr));
   if (closed != 0)
     return state_->failWithErrno("write");
