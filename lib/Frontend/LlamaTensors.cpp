@@ -44,6 +44,8 @@ Error qopt::checkLlamaConfig(const LlamaConfig &config) {
     if (rope.table.size() != static_cast<size_t>(config.headDim / 2))
       return createStringError(formatv("rotary table has {0} frequencies, expected {1}",
                                        rope.table.size(), config.headDim / 2));
+    if (!all_of(rope.table, [](float frequency) { return std::isfinite(frequency); }))
+      return createStringError("rotary table holds NaN or infinity, expected finite frequencies");
     return Error::success();
   }
   if (!(rope.theta > 0.0) || !std::isfinite(rope.theta))
@@ -90,6 +92,24 @@ std::vector<LlamaTensor> qopt::llamaTensors(const LlamaConfig &config) {
   if (!config.tiedEmbeddings)
     tensors.push_back({"lm_head.weight", {config.vocabSize, hidden}});
   return tensors;
+}
+
+Expected<bool> qopt::haveEqualValues(const WeightTensor &a, const WeightTensor &b) {
+  assert(a.shape() == b.shape() && "tensors differ in shape");
+  // Through buffers of about 1 MiB.
+  int64_t width = a.rowSize();
+  int64_t rowsPerRead = std::clamp<int64_t>((1 << 18) / std::max<int64_t>(width, 1), 1, a.rows());
+  std::vector<float> rowsOfA(rowsPerRead * width), rowsOfB(rowsOfA.size());
+  for (int64_t row = 0; row < a.rows(); row += rowsPerRead) {
+    int64_t count = std::min(rowsPerRead, a.rows() - row);
+    if (Error error = a.readRows(row, count, rowsOfA.data()))
+      return error;
+    if (Error error = b.readRows(row, count, rowsOfB.data()))
+      return error;
+    if (!std::equal(rowsOfA.begin(), rowsOfA.begin() + count * width, rowsOfB.begin()))
+      return false;
+  }
+  return true;
 }
 
 Error qopt::checkLlamaTensors(const LlamaConfig &config, const WeightStore &weights) {

@@ -7,6 +7,7 @@
 
 #include "qopt/Frontend/MappedTensor.h"
 #include "qopt/Support/Float.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MathExtras.h"
 #include <cstring>
@@ -81,9 +82,11 @@ Error qopt::checkFinite(const WeightTensor &tensor, int64_t firstElement, ArrayR
 }
 
 std::optional<int64_t> qopt::tensorBytes(ArrayRef<int64_t> shape, int64_t elementBytes) {
+  // A dimension of 0 counts as 1 first, so that no product of some of the others
+  // overflows either.
   int64_t bytes = elementBytes;
   for (int64_t dim : shape)
-    if (dim < 0 || MulOverflow(bytes, dim, bytes))
+    if (dim < 0 || MulOverflow(bytes, std::max<int64_t>(dim, 1), bytes))
       return std::nullopt;
-  return bytes;
+  return is_contained(shape, 0) ? 0 : bytes;
 }

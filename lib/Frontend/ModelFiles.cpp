@@ -41,7 +41,7 @@ static bool isInside(StringRef file, StringRef folder) {
          (folder.ends_with("/") || path::is_separator(file.front()));
 }
 
-Expected<std::string> qopt::resolveInFolder(StringRef folder, StringRef name) {
+static Expected<std::string> resolveLinks(StringRef folder, StringRef name) {
   bool plain = !name.empty() && !path::is_absolute(name) && !name.contains('\0');
   for (auto part = path::begin(name), end = path::end(name); plain && part != end; ++part)
     plain = *part != "..";
@@ -67,13 +67,26 @@ Expected<std::string> qopt::resolveInFolder(StringRef folder, StringRef name) {
       formatv("{0}: leads out of the model's folder, to {1}", StringRef(joined), StringRef(real)));
 }
 
+Expected<std::string> qopt::resolveInFolder(StringRef folder, StringRef name) {
+  Expected<std::string> resolved = resolveLinks(folder, name);
+  if (!resolved)
+    return resolved;
+  fs::file_status status;
+  if (std::error_code code = fs::status(*resolved, status))
+    return createStringError(formatv("{0}: {1}", *resolved, StringRef(code.message()).lower()));
+  if (fs::is_regular_file(status) && status.getLinkCount() > 1)
+    return createStringError(formatv("{0}/{1}: has {2} hard links, expected 1", folder,
+                                     printable(name), status.getLinkCount()));
+  return resolved;
+}
+
 Expected<std::optional<std::string>> qopt::readOptionalFile(StringRef folder, StringRef name,
                                                             uint64_t maxBytes) {
   SmallString<256> joined(folder);
   path::append(joined, name);
   if (!fs::exists(joined))
     return std::nullopt;
-  Expected<std::string> resolved = resolveInFolder(folder, name);
+  Expected<std::string> resolved = resolveLinks(folder, name);
   if (!resolved)
     return resolved.takeError();
   Expected<std::unique_ptr<MemoryBuffer>> buffer = openModelFile(*resolved, maxBytes);
@@ -84,10 +97,15 @@ Expected<std::optional<std::string>> qopt::readOptionalFile(StringRef folder, St
 
 Expected<json> qopt::parseJson(StringRef text, StringRef what) {
   constexpr int maxDepth = 64;
+  constexpr int64_t maxValues = 1 << 18; // each takes about 100 bytes
+  int64_t numValues = 0;
   std::vector<std::set<std::string>> keys(maxDepth); // of the object at each depth
   auto watch = [&](int depth, json::parse_event_t event, json &value) {
     using Event = json::parse_event_t;
-    if (event == Event::object_start || event == Event::array_start) {
+    bool begins = event == Event::object_start || event == Event::array_start;
+    if ((begins || event == Event::value) && ++numValues > maxValues)
+      throw std::runtime_error(formatv("more than {0} values", maxValues).str());
+    if (begins) {
       if (depth >= maxDepth)
         throw std::runtime_error(formatv("nested deeper than {0}", maxDepth).str());
       keys[depth].clear();

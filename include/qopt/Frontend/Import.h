@@ -24,6 +24,7 @@
 #include "qopt/Frontend/LlamaConfig.h"
 #include "qopt/Frontend/Weights.h"
 #include "qopt/Runtime/Artifact/manifest.pb.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include <optional>
 #include <string>
 #include <vector>
@@ -65,7 +66,12 @@ llvm::Expected<ImportedModel> importModel(llvm::StringRef path, mlir::MLIRContex
 
 llvm::Expected<ImportedModel> importHF(llvm::StringRef folder, mlir::MLIRContext &context);
 llvm::Expected<ImportedModel> importGGUF(llvm::StringRef file, mlir::MLIRContext &context);
+/// The same from a file's bytes, whose identifier is its path.
+llvm::Expected<ImportedModel> importGGUF(std::unique_ptr<llvm::MemoryBuffer> file,
+                                         mlir::MLIRContext &context);
 llvm::Expected<ImportedModel> importONNX(llvm::StringRef file, mlir::MLIRContext &context,
+                                         const ImportOptions &options);
+llvm::Expected<ImportedModel> importONNX(llvm::MemoryBufferRef file, mlir::MLIRContext &context,
                                          const ImportOptions &options);
 llvm::Expected<ImportedModel> importRandom(llvm::StringRef config, uint64_t seed,
                                            mlir::MLIRContext &context);

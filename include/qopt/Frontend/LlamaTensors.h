@@ -36,6 +36,9 @@ std::vector<LlamaTensor> llamaTensors(const LlamaConfig &config);
 /// model; lists every such tensor, the first 16 by name.
 llvm::Error checkLlamaTensors(const LlamaConfig &config, const WeightStore &weights);
 
+/// Whether two tensors of one shape have the same values.
+llvm::Expected<bool> haveEqualValues(const WeightTensor &a, const WeightTensor &b);
+
 } // namespace qopt
 
 #endif // QOPT_FRONTEND_LLAMATENSORS_H

@@ -33,7 +33,7 @@ llvm::Error checkFinite(const WeightTensor &tensor, int64_t firstElement,
                         llvm::ArrayRef<float> values);
 
 /// The bytes of a tensor of this shape, or nothing where a dimension is negative
-/// or the product does not fit into 63 bits.
+/// or the product of those that are not 0 does not fit into 63 bits.
 std::optional<int64_t> tensorBytes(llvm::ArrayRef<int64_t> shape, int64_t elementBytes);
 
 } // namespace qopt

@@ -27,6 +27,10 @@ static std::optional<int64_t> scalarBytes(uint32_t type) {
   return bytes[type];
 }
 
+// Many times what any model has. An entry takes more memory than bytes of the
+// file, and so does an element of a list that somebody asks for.
+static constexpr uint64_t maxKeys = 1 << 12, maxTensors = 1 << 16, maxElements = 1 << 21;
+
 namespace qopt {
 
 class GGUFReader {
@@ -103,11 +107,16 @@ GGUFValue GGUFReader::value() {
   } else {
     bytes(result.count * *width);
   }
+  if (result.isArray && !failed() && result.count > maxElements)
+    fail(
+        formatv("an array of {0} elements, expected at most {1}", result.count, maxElements).str());
   result.bytes = file.slice(start, position);
   return result;
 }
 
 void GGUFReader::metadata(uint64_t count, GGUFFile &out) {
+  if (!failed() && count > maxKeys)
+    fail(formatv("has {0} metadata keys, expected at most {1}", count, maxKeys).str());
   for (uint64_t i = 0; i < count && !failed(); ++i) {
     std::string key = text().str();
     GGUFValue entry = value();
@@ -156,6 +165,8 @@ void GGUFReader::describeTensors(uint64_t count, GGUFFile &out) {
   // A description takes at least 8 + 4 + 8 + 4 + 8 bytes.
   if (count > (file.size() - position) / 32)
     return fail(formatv("{0} tensors do not fit into the file", count).str());
+  if (count > maxTensors)
+    return fail(formatv("has {0} tensors, expected at most {1}", count, maxTensors).str());
   std::set<std::string> names;
   for (uint64_t i = 0; i < count && !failed(); ++i) {
     describeTensor(out.tensors_.emplace_back());

@@ -105,7 +105,13 @@ Expected<ImportedModel> qopt::importGGUF(StringRef path, mlir::MLIRContext &cont
   Expected<std::unique_ptr<MemoryBuffer>> buffer = openModelFile(path);
   if (!buffer)
     return buffer.takeError();
-  Expected<GGUFFile> file = GGUFFile::read((*buffer)->getBuffer(), path);
+  return importGGUF(std::move(*buffer), context);
+}
+
+Expected<ImportedModel> qopt::importGGUF(std::unique_ptr<MemoryBuffer> bytes,
+                                         mlir::MLIRContext &context) {
+  StringRef path = bytes->getBufferIdentifier();
+  Expected<GGUFFile> file = GGUFFile::read(bytes->getBuffer(), path);
   if (!file)
     return file.takeError();
   ImportedModel model;
@@ -113,7 +119,7 @@ Expected<ImportedModel> qopt::importGGUF(StringRef path, mlir::MLIRContext &cont
   model.name = file->string("general.name").value_or("llama");
   if (!isUTF8(model.name))
     return createStringError(path + ": metadata 'general.name' is not valid UTF-8");
-  model.weights.own(std::shared_ptr<MemoryBuffer>(std::move(*buffer)));
+  model.weights.own(std::shared_ptr<MemoryBuffer>(std::move(bytes)));
   if (Error error = readModel(*file, context, model))
     return inContext(path, std::move(error));
   model.sourceHash = hashSource(file->header(), model.weights);

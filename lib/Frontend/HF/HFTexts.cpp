@@ -13,7 +13,7 @@ using namespace llvm;
 using namespace qopt;
 using nlohmann::json;
 
-static constexpr uint64_t maxTokenizerBytes = 256 << 20, maxConfigBytes = 16 << 20;
+static constexpr uint64_t maxTokenizerBytes = 64 << 20, maxConfigBytes = 16 << 20;
 
 /// The object of a JSON file of the folder; an empty one when it isn't there.
 static Expected<json> readObject(StringRef folder, StringRef name) {
@@ -93,13 +93,19 @@ static Error readGeneration(StringRef folder, const HFConfig &config,
     out.add_eos_ids(id);
   }
   out.set_do_sample(fields.boolean("do_sample", false));
-  out.set_temperature(fields.number("temperature", 1.0));
+  auto number = [&](StringRef key) {
+    double value = fields.number(key, 1.0);
+    if (!(value >= 0.0 && value <= std::numeric_limits<float>::max()))
+      fields.fail("key '" + key + "' is " + numberText(value) + ", expected a number from 0");
+    return static_cast<float>(value);
+  };
+  out.set_temperature(number("temperature"));
   int64_t topK = fields.integer("top_k", out.do_sample() ? 50 : 0); // the reference's default
   if (topK < 0 || topK > INT32_MAX)
     fields.fail(formatv("key 'top_k' is {0}, expected 0 to {1}", topK, INT32_MAX).str());
   out.set_top_k(topK);
-  out.set_top_p(fields.number("top_p", 1.0));
-  out.set_repetition_penalty(fields.number("repetition_penalty", 1.0));
+  out.set_top_p(number("top_p"));
+  out.set_repetition_penalty(number("repetition_penalty"));
   if (Error error = fields.takeError())
     return inContext(what, std::move(error));
   return Error::success();

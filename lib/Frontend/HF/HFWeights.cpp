@@ -86,7 +86,7 @@ static Error readShard(StringRef folder, StringRef file, StringMap<std::string> 
 
 Error qopt::readHFWeights(StringRef folder, WeightStore &weights) {
   constexpr StringRef indexName = "model.safetensors.index.json", single = "model.safetensors";
-  Expected<std::optional<std::string>> indexText = readOptionalFile(folder, indexName, 256 << 20);
+  Expected<std::optional<std::string>> indexText = readOptionalFile(folder, indexName, 16 << 20);
   if (!indexText)
     return indexText.takeError();
   if (!*indexText) {

@@ -72,18 +72,12 @@ static Error dropTiedHead(const LlamaConfig &config, WeightStore &weights) {
   const WeightTensor *table = weights.find("model.embed_tokens.weight");
   if (!config.tiedEmbeddings || !head || !table || head->shape() != table->shape())
     return Error::success(); // a wrong shape is reported with all the others
-  constexpr int64_t rows = 256;
-  std::vector<float> a(rows * table->rowSize()), b(a.size());
-  for (int64_t row = 0; row < table->rows(); row += rows) {
-    int64_t count = std::min(rows, table->rows() - row);
-    if (Error error = head->readRows(row, count, a.data()))
-      return error;
-    if (Error error = table->readRows(row, count, b.data()))
-      return error;
-    if (!std::equal(a.begin(), a.begin() + count * table->rowSize(), b.begin()))
-      return createStringError("tensor 'lm_head.weight' differs from 'model.embed_tokens.weight', "
-                               "but tie_word_embeddings is true");
-  }
+  Expected<bool> equal = haveEqualValues(*head, *table);
+  if (!equal)
+    return equal.takeError();
+  if (!*equal)
+    return createStringError("tensor 'lm_head.weight' differs from 'model.embed_tokens.weight', "
+                             "but tie_word_embeddings is true");
   weights.erase("lm_head.weight");
   return Error::success();
 }

@@ -36,8 +36,9 @@ public:
   }
 
   int64_t integer(llvm::StringRef key, int64_t otherwise) {
-    return get(key, otherwise, "an integer",
-               [](const nlohmann::json &v) { return v.is_number_integer(); });
+    return get(key, otherwise, "an integer", [](const nlohmann::json &v) {
+      return v.is_number_integer() && (!v.is_number_unsigned() || v.get<uint64_t>() <= INT64_MAX);
+    });
   }
   double number(llvm::StringRef key, double otherwise) {
     return get(key, otherwise, "a number", [](const nlohmann::json &v) { return v.is_number(); });

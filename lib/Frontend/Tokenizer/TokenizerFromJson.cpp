@@ -19,8 +19,11 @@ using nlohmann::json;
 
 constexpr int maxDepth = 64;
 
-/// Parses \p text into an object; deep nesting is refused before it costs stack.
+/// Parses \p text into an object. Deep nesting, and many more values than the text
+/// of a vocabulary and its merges holds, are refused before they cost memory.
 Status parseObject(std::string_view text, const char *file, json &out) {
+  const size_t maxValues = (size_t(1) << 18) + text.size() / 16;
+  size_t numValues = 0;
   int depth = 0;
   bool inString = false;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -32,6 +35,10 @@ Status parseObject(std::string_view text, const char *file, json &out) {
     }
     inString = c == '"';
     depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+    numValues += c == '{' || c == '[' || c == ',';
+    if (numValues > maxValues)
+      return Status::invalid(std::string(file) + " has more than " + std::to_string(maxValues) +
+                             " values");
     if (depth > maxDepth)
       return Status::invalid(std::string(file) + " nests deeper than " + std::to_string(maxDepth));
   }

@@ -69,7 +69,7 @@ TEST(GGUFFile, refusesWrongHeaders) {
   version.version = 1;
   expectFileError(version, "has GGUF version 1, expected 2 or 3");
   counts.numKeys = UINT64_MAX;
-  expectFileError(counts, "metadata ''");
+  expectFileError(counts, "has 18446744073709551615 metadata keys, expected at most 4096");
   tensors.numTensors = UINT64_MAX;
   expectFileError(tensors, "18446744073709551615 tensors do not fit into the file");
 }
@@ -89,6 +89,19 @@ TEST(GGUFFile, refusesWrongMetadata) {
   expectFileError(longText, "expected 18446744073709551615 more");
   alignment.integer("general.alignment", 24);
   expectFileError(alignment, "general.alignment is 24, expected a power of two");
+}
+
+TEST(GGUFFile, boundsMemory) {
+  GGUFWriter keys, tensors, elements;
+  keys.numKeys = 5000;
+  expectFileError(keys, "has 5000 metadata keys, expected at most 4096");
+  tensors.numTensors = 70000;
+  tensors.data = std::string(70000 * 32, 'x');
+  expectFileError(tensors, "has 70000 tensors, expected at most 65536");
+  constexpr uint64_t count = (1 << 21) + 1;
+  elements.key("a", 9,
+               littleEndian<uint32_t>(0) + littleEndian<uint64_t>(count) + std::string(count, 'x'));
+  expectFileError(elements, "an array of 2097153 elements, expected at most 2097152");
 }
 
 TEST(GGUFFile, refusesWrongTensors) {

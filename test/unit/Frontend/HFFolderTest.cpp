@@ -145,6 +145,20 @@ TEST_F(HFFolderTest, tiedHeadMustEqualTheTable) {
   expectError(import(), "tensor 'lm_head.weight' differs from 'model.embed_tokens.weight'");
 }
 
+TEST_F(HFFolderTest, comparesTablesOfAnyShape) {
+  // One row of half a million: read row by row, not in blocks of rows.
+  patch("config.json", {{"vocab_size", 1}, {"hidden_size", 1 << 19}, {"eos_token_id", nullptr}});
+  llvm::sys::fs::remove(folder.path("generation_config.json"));
+  llvm::sys::fs::remove(folder.path("tokenizer.json"));
+  constexpr int64_t bytes = 1 << 20;
+  json header;
+  for (int64_t i : {0, 1})
+    header[i ? "lm_head.weight" : "model.embed_tokens.weight"] = {
+        {"dtype", "BF16"}, {"shape", {1, 1 << 19}}, {"data_offsets", {i * bytes, (i + 1) * bytes}}};
+  folder.write("model.safetensors", safeTensors(header.dump(), std::string(2 * bytes, '\0')));
+  expectError(import(), "tensor 'model.layers.0.input_layernorm.weight' is missing");
+}
+
 TEST_F(HFFolderTest, refusesOtherTypes) {
   auto [header, data] = split();
   header["model.norm.weight"]["dtype"] = "I16";
@@ -190,6 +204,12 @@ TEST_F(HFFolderTest, checksGenerationDefaults) {
   expectError(import(), "key 'top_k' is -1");
   patch("generation_config.json", {{"top_k", nullptr}, {"temperature", "hot"}});
   expectError(import(), "key 'temperature' is \"hot\", expected a number");
+  patch("generation_config.json", {{"temperature", 1e300}});
+  expectError(import(), "key 'temperature' is 1e+300, expected a number from 0");
+  patch("generation_config.json", {{"temperature", 1}, {"top_p", -1}});
+  expectError(import(), "key 'top_p' is -1, expected a number from 0");
+  patch("generation_config.json", {{"top_p", 1}, {"top_k", UINT64_MAX}});
+  expectError(import(), "key 'top_k' is 18446744073709551615, expected an integer");
   folder.write("generation_config.json", "[]");
   expectError(import(), "generation_config.json: expected a JSON object");
   llvm::sys::fs::remove(folder.path("generation_config.json"));

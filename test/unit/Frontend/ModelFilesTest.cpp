@@ -29,6 +29,9 @@ TEST(ModelFiles, staysInTheFolder) {
   expectError(resolveInFolder(folder.path(), "link"), "leads out of the model's folder");
   ASSERT_FALSE(llvm::sys::fs::create_link(folder.path("a/b.txt"), folder.path("inner")));
   unwrap(resolveInFolder(folder.path(), "inner"));
+  ASSERT_FALSE(llvm::sys::fs::create_hard_link(secret, folder.path("hard")));
+  expectError(resolveInFolder(folder.path(), "hard"), "hard: has 2 hard links, expected 1");
+  EXPECT_EQ(unwrap(readOptionalFile(folder.path(), "hard", 10)), "s"); // nothing named it
 }
 
 TEST(ModelFiles, snapshotsLeadToTheirBlobs) {
@@ -59,6 +62,10 @@ TEST(ModelFiles, parsesBoundedJson) {
   expectError(parseJson(R"({"a": 1, "b": 2, "a": 3})", "f"), "f: key 'a' stands twice");
   expectError(parseJson(std::string(65, '['), "f"), "f: nested deeper than 64");
   expectError(parseJson("{", "f"), "f: ");
+  std::string list = "[0";
+  for (int i = 0; i < 1 << 18; ++i)
+    list += ",0";
+  expectError(parseJson(list + "]", "f"), "f: more than 262144 values");
   expectError(parseJson("\xff", "f"), "f: ");
 }
 

@@ -59,6 +59,16 @@ TEST(TokenizerFromJson, EqualsTheReference) {
   }
 }
 
+TEST(TokenizerFromJson, BoundsValues) {
+  std::string list = R"({"a": [0)";
+  for (int i = 0; i < 400000; ++i)
+    list += ",0";
+  artifact::Tokenizer out;
+  Status status = tokenizerFromJson(list + "]}", "", out);
+  EXPECT_NE(status.message().find("tokenizer.json has more than"), std::string::npos)
+      << status.message();
+}
+
 TEST(TokenizerFromJson, MergesInBothSpellings) {
   json pairs = fixture("digits"), strings = pairs;
   for (json &merge : strings["model"]["merges"]) {

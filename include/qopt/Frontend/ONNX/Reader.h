@@ -10,6 +10,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "qopt/Frontend/Weights.h"
+#include "llvm/Support/MemoryBufferRef.h"
 
 namespace qopt {
 
@@ -24,6 +25,9 @@ struct ONNXGraph {
 /// most 64 KiB have their values in the module too. Calls of model-local
 /// functions are replaced by their bodies. The file is not trusted.
 llvm::Expected<ONNXGraph> readONNX(llvm::StringRef file, mlir::MLIRContext &context);
+
+/// The same from the file's bytes, whose identifier is its path.
+llvm::Expected<ONNXGraph> readONNX(llvm::MemoryBufferRef file, mlir::MLIRContext &context);
 
 } // namespace qopt
 
