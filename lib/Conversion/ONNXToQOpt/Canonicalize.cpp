@@ -18,6 +18,12 @@ struct NodePattern : OpRewritePattern<NodeOp> {
   using OpRewritePattern::OpRewritePattern;
 };
 
+/// An operator with two operands, neither left out, and one result.
+bool isBinary(NodeOp node, StringRef opType) {
+  return node.is(opType) && node.getInputs().size() == 2 && node.getInput(0) && node.getInput(1) &&
+         node.getNumResults() == 1;
+}
+
 /// Identity(x) = Dropout(x) = Concat(x) = x
 struct DropIdentity : NodePattern {
   using NodePattern::NodePattern;
@@ -26,8 +32,8 @@ struct DropIdentity : NodePattern {
     if (!node.is("Identity") && !node.is("Dropout") && !isConcat)
       return rewriter.notifyMatchFailure(node, "not an identity");
     Value x = node.getInput(0);
-    if (!x)
-      return rewriter.notifyMatchFailure(node, "no operand");
+    if (!x || node.getNumResults() == 0)
+      return rewriter.notifyMatchFailure(node, "no operand or no result");
     for (Value result : node.getOutputs().drop_front())
       if (!result.use_empty())
         return rewriter.notifyMatchFailure(node, "the mask is used");
@@ -41,7 +47,7 @@ struct DropIdentity : NodePattern {
 struct DropProductWithOne : NodePattern {
   using NodePattern::NodePattern;
   LogicalResult matchAndRewrite(NodeOp node, PatternRewriter &rewriter) const override {
-    if (!node.is("Mul") || node.getInputs().size() != 2)
+    if (!isBinary(node, "Mul"))
       return rewriter.notifyMatchFailure(node, "not a product");
     for (unsigned i : {0, 1}) {
       Value one = node.getInputs()[i];
@@ -59,11 +65,11 @@ struct DropProductWithOne : NodePattern {
 struct RewritePow : NodePattern {
   using NodePattern::NodePattern;
   LogicalResult matchAndRewrite(NodeOp node, PatternRewriter &rewriter) const override {
-    if (!node.is("Pow") || node.getInputs().size() != 2)
+    if (!isBinary(node, "Pow"))
       return rewriter.notifyMatchFailure(node, "not a power");
-    Value x = node.getInput(0), exponent = node.getInput(1);
-    ElementsAttr elements = exponent ? constantElements(exponent) : ElementsAttr();
-    if (!x || !elements || elements.getNumElements() != 1 || elements.getShapedType().getRank() > 1)
+    Value x = node.getInput(0);
+    ElementsAttr elements = constantElements(node.getInput(1));
+    if (!elements || elements.getNumElements() != 1 || elements.getShapedType().getRank() > 1)
       return rewriter.notifyMatchFailure(node, "the exponent is no constant scalar");
     llvm::Expected<Tensor> value = fromElements(elements);
     if (!value) {
@@ -97,11 +103,11 @@ NodeOp definedBy(Value value, StringRef opType) {
 struct FormRsqrt : NodePattern {
   using NodePattern::NodePattern;
   LogicalResult matchAndRewrite(NodeOp node, PatternRewriter &rewriter) const override {
-    bool isDivision = node.is("Div") && node.getInputs().size() == 2;
-    if (!isDivision && !node.is("Reciprocal"))
+    bool isDivision = isBinary(node, "Div");
+    if (!isDivision && (!node.is("Reciprocal") || node.getNumResults() != 1))
       return rewriter.notifyMatchFailure(node, "not a reciprocal");
     NodeOp root = definedBy(node.getInput(isDivision ? 1 : 0), "Sqrt");
-    if (!root || constantElements(root.getInput(0)))
+    if (!root || !root.getInput(0) || constantElements(root.getInput(0)))
       return rewriter.notifyMatchFailure(node, "not of a square root");
     GraphBuilder graph(rewriter, node.getLoc());
     Value y = graph.node("Rsqrt", root.getInput(0), {}, "qopt");
@@ -116,10 +122,10 @@ struct FormRsqrt : NodePattern {
 struct DivideByConstant : NodePattern {
   using NodePattern::NodePattern;
   LogicalResult matchAndRewrite(NodeOp node, PatternRewriter &rewriter) const override {
-    if (!node.is("Div") || node.getInputs().size() != 2)
+    if (!isBinary(node, "Div"))
       return rewriter.notifyMatchFailure(node, "not a division");
     Value divisor = node.getInput(1);
-    std::optional<double> value = divisor ? constantReal(divisor) : std::nullopt;
+    std::optional<double> value = constantReal(divisor);
     if (!value || *value == 0.0)
       return rewriter.notifyMatchFailure(node, "the divisor is no constant scalar");
     ElementsAttr elements = constantElements(divisor);
@@ -138,7 +144,7 @@ struct TransposeInitializer : NodePattern {
   LogicalResult matchAndRewrite(NodeOp node, PatternRewriter &rewriter) const override {
     Value x = node.is("Transpose") ? node.getInput(0) : Value();
     auto source = x ? x.getDefiningOp<InitializerOp>() : InitializerOp();
-    if (!source)
+    if (!source || node.getNumResults() != 1)
       return rewriter.notifyMatchFailure(node, "not the transpose of an initializer");
     auto type = cast<RankedTensorType>(source.getType());
     auto perm = node.getInts("perm");
@@ -159,10 +165,12 @@ struct TransposeInitializer : NodePattern {
 struct UnpackLinear : NodePattern {
   using NodePattern::NodePattern;
   LogicalResult matchAndRewrite(NodeOp node, PatternRewriter &rewriter) const override {
-    if (!node.is("Split"))
+    if (!node.is("Split") || node.getNumResults() == 0)
       return rewriter.notifyMatchFailure(node, "not a split");
     NodeOp product = definedBy(node.getInput(0), "MatMul");
-    auto packed = product ? product.getInputs()[1].getDefiningOp<InitializerOp>() : InitializerOp();
+    auto packed = product && isBinary(product, "MatMul")
+                      ? product.getInput(1).getDefiningOp<InitializerOp>()
+                      : InitializerOp();
     if (!packed || packed.getRowOffset())
       return rewriter.notifyMatchFailure(node, "not of a product with a whole weight");
     auto type = cast<RankedTensorType>(packed.getType());
@@ -170,6 +178,8 @@ struct UnpackLinear : NodePattern {
     if (type.getRank() != 2 || (axis != -1 && axis != 2))
       return rewriter.notifyMatchFailure(node, "not along the last axis");
     int64_t width = type.getDimSize(1), parts = node.getNumResults();
+    if (parts > width)
+      return rewriter.notifyMatchFailure(node, "the sizes don't fit the weight");
     SmallVector<int64_t> sizes(parts, (width + parts - 1) / parts);
     sizes.back() = width - (parts - 1) * sizes.front();
     if (Value given = node.getInput(1)) {
@@ -222,20 +232,36 @@ struct FoldConstants : NodePattern {
     return isa<mlir::FloatType>(type.getElementType()) && type.getNumElements() > 1 &&
            (type.getRank() == 1 || type.getRank() == 2);
   }
-  /// Operators whose result is as large as an operand says.
+  /// Whether the result will be, found without making it.
   static bool isTooLarge(NodeOp node, ArrayRef<TensorPtr> inputs) {
-    unsigned index = node.is("ConstantOfShape") ? 0 : 1;
-    if ((!node.is("ConstantOfShape") && !node.is("Expand") && !node.is("Tile") &&
-         !node.is("Range")) ||
-        index >= inputs.size() || !inputs[index])
+    auto fails = [](llvm::Expected<int64_t> count) {
+      bool failed = !count;
+      llvm::consumeError(count.takeError());
+      return failed;
+    };
+    if (inputs.empty() || !inputs[0])
       return false;
-    int64_t count = 1;
-    for (int64_t dim : inputs[index]->ints) {
-      if (dim < 0 || (dim != 0 && count > maxElements / dim))
-        return true;
-      count *= dim;
+    if (node.is("ConstantOfShape"))
+      return fails(elementCount(inputs[0]->ints, maxElements));
+    if (node.is("Range")) { // as many at most as its bounds are apart
+      for (const TensorPtr &bound : inputs)
+        if (bound && llvm::any_of(bound->ints, [](int64_t value) {
+              return value < -maxElements || value > maxElements;
+            }))
+          return true;
+      return false;
     }
-    return false;
+    // The other shapes don't follow from the first operand's values.
+    SmallVector<TensorPtr> shapes(inputs);
+    shapes[0] = std::make_shared<Tensor>(makeUnknown(inputs[0]->type, inputs[0]->shape));
+    auto outputs = evaluateNode(node, shapes);
+    if (!outputs) {
+      llvm::consumeError(outputs.takeError());
+      return false;
+    }
+    return llvm::any_of(*outputs, [&](const Tensor &output) {
+      return fails(elementCount(output.shape, maxElements));
+    });
   }
 
   LogicalResult matchAndRewrite(NodeOp node, PatternRewriter &rewriter) const override {

@@ -39,8 +39,10 @@ static bool isTokenInput(BlockArgument argument) {
 
 static bool isPastInput(BlockArgument argument) {
   auto type = dyn_cast<RankedTensorType>(argument.getType());
+  constexpr int64_t most = 1 << 20; // far beyond any model
+  auto isSize = [](int64_t dim) { return dim >= 1 && dim <= most; };
   return type && type.getRank() == 4 && isa<mlir::FloatType>(type.getElementType()) &&
-         !type.isDynamicDim(1) && !type.isDynamicDim(3) && type.isDynamicDim(2);
+         isSize(type.getDimSize(1)) && isSize(type.getDimSize(3)) && type.isDynamicDim(2);
 }
 
 llvm::Expected<GraphInputs> GraphInputs::find(func::FuncOp func) {

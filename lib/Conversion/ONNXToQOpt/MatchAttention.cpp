@@ -148,6 +148,11 @@ bool Raiser::matchAttention(AttentionMatch &match) {
   match.size = shapeAt(0, match.scores.getInput(0)).back();
   match.kvHeads = match.size ? widthOf(look(match.key)) / match.size : 0;
   match.heads = match.size ? widthOf(look(match.query)) / match.size : 0;
+  constexpr int64_t mostSize = 4096;
+  if (match.size > mostSize)
+    return fail(
+        match.last,
+        llvm::formatv("heads have {0} elements, expected at most {1}", match.size, mostSize).str());
   if (match.kvHeads == 0 || match.heads % match.kvHeads != 0 || match.size % 2 != 0 ||
       look(match.key).getType() != look(match.value).getType() ||
       match.heads * match.size != widthOf(look(match.query)) ||

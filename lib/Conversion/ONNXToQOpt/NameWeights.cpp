@@ -21,9 +21,15 @@ LogicalResult Raiser::rename(Value value, const Twine &name) {
       return success();
     return op.emitError() << "a weight is both '" << symbol << "' and '" << canonical << "'";
   }
-  result.weights.push_back({canonical, view->second.initializer.getName().str(),
-                            view->second.transposed, view->second.rowOffset,
-                            view->second.shape[0]});
+  WeightOrigin origin{canonical, view->second.initializer.getName().str(), view->second.transposed,
+                      view->second.rowOffset, view->second.shape[0]};
+  auto other = llvm::find_if(result.weights,
+                             [&](const WeightOrigin &weight) { return weight.name == canonical; });
+  if (other == result.weights.end())
+    result.weights.push_back(origin);
+  else if (*other != origin)
+    return op.emitError() << "initializers '" << other->initializer << "' and '"
+                          << origin.initializer << "' are both '" << canonical << "'";
   named.insert(op);
   op.setSourcesAttr(builder.getArrayAttr(FlatSymbolRefAttr::get(builder.getContext(), canonical)));
   return success();

@@ -51,6 +51,8 @@ Region *chooseBranch(NodeOp node) {
     if (!view.is("Squeeze") && !view.is("Reshape") && !view.is("Identity") && !view.is("Cast"))
       return nullptr;
     condition = view.getInput(0);
+    if (!condition)
+      return nullptr;
   }
   bool thenReads = readsPast(thenBranch), elseReads = readsPast(elseBranch);
   if (!isa<BlockArgument>(condition) || thenReads == elseReads)
@@ -110,19 +112,21 @@ void decomposeNodes(func::FuncOp func) {
       Shape shape(type.getShape());
       for (int64_t &dim : shape)
         dim = ShapedType::isDynamic(dim) ? 3 : dim;
-      evaluator.bind(argument, makeUnknown(type.getElementType(), shape));
+      if (isPlausible(shape))
+        evaluator.bind(argument, makeUnknown(type.getElementType(), shape));
     }
   }
   ShapeOracle shapeOf(evaluator);
   for (NodeOp node : llvm::make_early_inc_range(func.getOps<NodeOp>())) {
     Decomposition decompose = findDecomposition(node);
-    if (!decompose)
+    if (!decompose || node.getNumResults() == 0)
       continue;
     OpBuilder builder(node);
     GraphBuilder graph(builder, node.getLoc());
     std::optional<SmallVector<Value>> results = decompose(node, graph, shapeOf);
     if (!results)
       continue;
+    results->resize(node.getNumResults()); // null for those that are not known
     bool replaceable = true;
     for (auto [old, value] : llvm::zip_equal(node.getResults(), *results))
       replaceable &= value || old.use_empty();

@@ -22,6 +22,10 @@ struct MaskCase {
 // Added to a score, anything below hides it: exp(-1e4) is 0 in every format.
 constexpr double hides = -1.0e4;
 
+// The longest window that is looked for: larger numbers bound any index. Without a
+// past a mask is square, and takes too much time and memory beyond.
+constexpr int64_t mostPast = 1 << 17, mostSquare = 1 << 11;
+
 /// Integers in the operators that make `values`: what a window or a length that
 /// was fixed at export would be.
 std::set<int64_t> constantsBehind(ArrayRef<Value> values) {
@@ -63,15 +67,11 @@ std::vector<MaskCase> maskCases(const GraphInputs &inputs, const std::set<int64_
       for (int64_t padding : {0, 1, 3})
         if (padding < past + seq && (padding == 0 || inputs.mask))
           add({2, seq, past}, padding);
-  // Beyond a window, or a fixed length, of that many tokens.
-  constexpr int64_t longest = 1 << 17;
-  for (int64_t constant : constants) {
-    if (constant <= 6 || constant > longest)
-      continue;
-    if (hasPast)
-      add({1, 2, constant + 3}, 0);
-    else if (constant <= 4096) // a prefill's mask is square
-      add({1, constant + 3, 0}, 0);
+  // Beyond a window, or a fixed length, of that many tokens: the largest shows all.
+  auto end = constants.upper_bound(hasPast ? mostPast : mostSquare);
+  if (end != constants.begin() && *std::prev(end) > 6) {
+    int64_t beyond = *std::prev(end) + 3;
+    add(hasPast ? StepShape{1, 2, beyond} : StepShape{1, beyond, 0}, 0);
   }
   return cases;
 }
@@ -154,7 +154,14 @@ llvm::Error qopt::onnx_graph::proveMask(const GraphInputs &inputs, ArrayRef<Valu
                                         ArrayRef<Value> allowed) {
   SmallVector<Value> all(additive);
   all.append(allowed.begin(), allowed.end());
-  for (const MaskCase &test : maskCases(inputs, constantsBehind(all)))
+  std::set<int64_t> constants = constantsBehind(all);
+  auto large = constants.upper_bound(mostSquare);
+  if (inputs.pasts.empty() && large != constants.end() && *large <= mostPast)
+    return llvm::createStringError(
+        llvm::formatv("the mask may have a window of {0} tokens, expected at most {1} in a graph "
+                      "without a past",
+                      *large, mostSquare));
+  for (const MaskCase &test : maskCases(inputs, constants))
     if (llvm::Error error = proveCase(inputs, additive, allowed, test))
       return error;
   return llvm::Error::success();

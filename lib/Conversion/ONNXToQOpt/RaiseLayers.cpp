@@ -37,7 +37,8 @@ bool Raiser::raiseLinear(NodeOp node) {
   if (!view)
     return false; // part of an attention
   Value operand = node.getInputs()[0];
-  if (!canonical(operand) && !raiseAttention(operand))
+  bool isOpaque = !canonical(operand) && !raiseAttention(operand);
+  if (isOpaque)
     raiseOpaque(operand, view->shape[1]);
   Value x = canonical(operand);
   if (widthOf(x) != view->shape[1])
@@ -46,6 +47,8 @@ bool Raiser::raiseLinear(NodeOp node) {
   raise(
       node, 0,
       LinearOp::create(builder, node.getLoc(), rowsBy(view->shape[0]), x, rows, Value(), Value()));
+  if (isOpaque && !reasons.contains(operand.getDefiningOp()))
+    return fail(node, "its operand is neither understood nor an attention");
   return true;
 }
 
@@ -79,7 +82,8 @@ bool Raiser::raiseProduct(NodeOp node) {
       continue;
     if (isNorm ? raiseRMSNorm(node, factors) : raiseSiluMul(node, factors))
       return true;
-    raiseOpaque(node.getResult(0), shapeAt(0, node.getResult(0)).back());
+    if (Shape shape = shapeAt(0, node.getResult(0)); !shape.empty())
+      raiseOpaque(node.getResult(0), shape.back());
     return false;
   }
   return false;

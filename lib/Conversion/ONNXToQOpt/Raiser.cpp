@@ -63,8 +63,8 @@ LogicalResult Raiser::checkOperators() {
   source.walk([&](NodeOp node) {
     if (isPrimitive(node))
       return;
-    node.emitError() << "operator " << node.getFullName() << " of node '" << node.getNodeName()
-                     << "' is not supported: " << nearestForm(node);
+    node.emitError() << "operator " << printable(node.getFullName()) << " of node '"
+                     << node.getNodeName() << "' is not supported: " << nearestForm(node);
     supported = false;
   });
   return success(supported);
@@ -153,7 +153,7 @@ void Raiser::raiseOpaque(Value value, int64_t width) {
 LogicalResult Raiser::reportUnraised() {
   for (NodeOp node : source.getOps<NodeOp>())
     if (reasons.contains(node))
-      node.emitError() << "node '" << node.getNodeName() << "' (" << node.getFullName()
+      node.emitError() << "node '" << node.getNodeName() << "' (" << printable(node.getFullName())
                        << ") is not understood: " << reasons.lookup(node);
   return success(reasons.empty());
 }
@@ -195,6 +195,8 @@ LogicalResult Raiser::finish() {
       results.push_back(present);
     }
   }
+  if (!head->use_empty())
+    return head.emitError("the logits are an operand of another layer");
   head.erase();
   if (failed(nameWeights(results.front())))
     return failure();

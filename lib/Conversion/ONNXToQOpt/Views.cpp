@@ -49,7 +49,12 @@ bool Raiser::keepsOrder(Value root, Value value) {
   });
   for (unsigned step = 0; step < (moves ? steps.size() : 0); ++step) {
     Tensor first = makeReals(builder.getF64Type(), shapeAt(step, root), {});
-    first.reals.resize(first.size());
+    llvm::Expected<int64_t> count = elementCount(first.shape);
+    if (!count) {
+      llvm::consumeError(count.takeError());
+      return false;
+    }
+    first.reals.resize(*count);
     std::iota(first.reals.begin(), first.reals.end(), 0.0);
     std::vector<double> numbers = first.reals;
     for (NodeOp node : llvm::reverse(chain)) {

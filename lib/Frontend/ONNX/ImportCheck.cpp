@@ -62,6 +62,7 @@ static llvm::Expected<TensorPtr> runGraph(func::FuncOp main, ArrayRef<unsigned> 
                                           const LlamaConfig &config, const Step &step) {
   onnx_graph::EvaluatorOptions options;
   options.weights = &initializers;
+  options.maxBytes = INT64_MAX; // grows with the layers, whose weights the file has
   Evaluator evaluator(options);
   for (BlockArgument argument : main.getArguments()) {
     StringRef name =

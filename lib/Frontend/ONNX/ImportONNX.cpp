@@ -141,7 +141,8 @@ llvm::Expected<LlamaConfig> configOf(func::FuncOp func) {
       config.attentionBias |= value.getBias() != nullptr;
     } else if (auto silu = dyn_cast<SiluMulOp>(op)) {
       config.intermediateSize = width(silu.getResult());
-      config.mlpBias |= silu.getUp().getDefiningOp<LinearOp>().getBias() != nullptr;
+      auto up = silu.getUp().getDefiningOp<LinearOp>();
+      config.mlpBias |= up && up.getBias();
     } else if (auto logits = dyn_cast<LogitsOp>(op)) {
       auto weight = logits.getWeight().getDefiningOp<WeightOp>();
       config.tiedEmbeddings =
@@ -160,17 +161,11 @@ llvm::Error tieEqualHead(ImportedModel &model) {
   const WeightTensor *table = model.weights.find("model.embed_tokens.weight");
   if (!head || head->shape() != table->shape() || head->type() != table->type())
     return llvm::Error::success();
-  int64_t width = table->rowSize(), rows = std::min<int64_t>(1024, table->rows());
-  std::vector<float> a(rows * width), b(a.size());
-  for (int64_t row = 0; row < table->rows(); row += rows) {
-    int64_t count = std::min(rows, table->rows() - row);
-    if (llvm::Error error = table->readRows(row, count, a.data()))
-      return error;
-    if (llvm::Error error = head->readRows(row, count, b.data()))
-      return error;
-    if (!std::equal(a.begin(), a.begin() + count * width, b.begin()))
-      return llvm::Error::success();
-  }
+  llvm::Expected<bool> equal = haveEqualValues(*table, *head);
+  if (!equal)
+    return equal.takeError();
+  if (!*equal)
+    return llvm::Error::success();
   model.module->walk([&](LogitsOp logits) {
     auto weight = logits.getWeight().getDefiningOp<WeightOp>();
     weight.setSourcesAttr(
@@ -223,6 +218,7 @@ static llvm::Error readFolder(StringRef file, ImportedModel &model) {
       preferWrittenRope(config.llama.rope, model);
     }
   }
+  config.llama.vocabSize = model.config.vocabSize;
   return readHFTexts(folder, config, model);
 }
 
@@ -231,8 +227,18 @@ llvm::Expected<ImportedModel> qopt::importONNX(StringRef file, MLIRContext &cont
   if (options.randomSeed)
     return llvm::createStringError(
         file + ": an ONNX file has weights; random ones are drawn for a config.json");
+  // A protobuf message has less than 2 GiB.
+  llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> buffer = openModelFile(file, INT32_MAX);
+  if (!buffer)
+    return buffer.takeError();
+  return importONNX((*buffer)->getMemBufferRef(), context, options);
+}
+
+llvm::Expected<ImportedModel> qopt::importONNX(llvm::MemoryBufferRef source, MLIRContext &context,
+                                               const ImportOptions &options) {
+  StringRef file = source.getBufferIdentifier();
   context.loadDialect<func::FuncDialect, onnx_graph::ONNXGraphDialect, QOptDialect>();
-  llvm::Expected<ONNXGraph> graph = readONNX(file, context);
+  llvm::Expected<ONNXGraph> graph = readONNX(source, context);
   if (!graph)
     return graph.takeError();
   ImportedModel model;

@@ -15,7 +15,8 @@ using namespace qopt::onnx;
 namespace {
 
 constexpr int maxDepth = 16;
-constexpr int64_t maxNodes = 1000000;
+constexpr int64_t maxNodes = 1 << 17;
+constexpr size_t maxBytes = 64 << 20;
 
 class FunctionInliner {
 public:
@@ -87,6 +88,10 @@ private:
       node.set_name(prefix + "/" + (source.name().empty() ? source.op_type() : source.name()));
       if (Error error = bindAttributes(node, given))
         return error;
+      copied += node.ByteSizeLong();
+      if (copied > maxBytes)
+        return onnx::error("has more than {0} bytes of nodes after its functions are inlined",
+                           maxBytes);
       if (Error error = append(node, nodes, depth + 1))
         return error;
     }
@@ -118,6 +123,7 @@ private:
   StringMap<const FunctionProto *> functions;
   int64_t made = 0;
   int64_t calls = 0;
+  size_t copied = 0; ///< bytes
 };
 
 } // namespace

@@ -8,12 +8,14 @@
 #include "qopt/Frontend/ONNX/Reader.h"
 #include "ReaderDetail.h"
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Verifier.h"
 #include "qopt/Dialect/ONNX/IR/ONNXGraphDialect.h"
 #include "qopt/Frontend/LlamaTensors.h"
 #include "qopt/Frontend/MappedTensor.h"
 #include "qopt/Frontend/ModelFiles.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/Support/MathExtras.h"
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
@@ -50,6 +52,7 @@ private:
   llvm::Expected<Value> addInitializer(const TensorProto &tensor, StringRef name);
   llvm::Expected<Attribute> readAttribute(const AttributeProto &attribute, StringRef output);
   llvm::Error define(StringRef name, Value value);
+  llvm::Error countInline(int64_t bytes);
   llvm::Expected<SmallVector<Value>> outputs(const GraphProto &graph);
   Location at(StringRef name) { return NameLoc::get(builder.getStringAttr(printable(name))); }
 
@@ -59,6 +62,8 @@ private:
   WeightStore &store;
   llvm::StringMap<Value> values;
   llvm::StringMap<Type> types;
+  llvm::StringMap<TensorBytes> stored; ///< what `store` has
+  int64_t numInline = 0;               ///< bytes of values in the module
   Value absent;
   int64_t opset = 0;
 };
@@ -104,6 +109,15 @@ llvm::Error GraphReader::define(StringRef name, Value value) {
   return llvm::Error::success();
 }
 
+/// Many small tensors may share the bytes of one file beside the graph.
+llvm::Error GraphReader::countInline(int64_t bytes) {
+  constexpr int64_t most = 64 << 20;
+  numInline += bytes;
+  if (numInline > most)
+    return error("has constants of more than {0} bytes that are no weights", most);
+  return llvm::Error::success();
+}
+
 llvm::Expected<Value> GraphReader::addInitializer(const TensorProto &tensor, StringRef name) {
   llvm::Expected<TensorBytes> bytes = tensors.read(tensor, name);
   if (!bytes)
@@ -117,9 +131,18 @@ llvm::Expected<Value> GraphReader::addInitializer(const TensorProto &tensor, Str
   else if (element.isBF16())
     kind = qopt::FloatType::bf16;
   bool small = static_cast<int64_t>(bytes->bytes.size()) <= inlineBytes;
-  if (kind && bytes->type.getRank() > 0)
-    store.insert(std::make_unique<MappedTensor>(name.str(), bytes->type.getShape(), *kind,
-                                                bytes->bytes.data()));
+  if (kind && bytes->type.getRank() > 0 && !bytes->bytes.empty()) {
+    // Bodies have names of their own, the store has not.
+    auto [entry, isNew] = stored.try_emplace(name, *bytes);
+    if (!isNew && (entry->second.type != bytes->type || entry->second.bytes != bytes->bytes))
+      return error("two initializers have the name '{0}'", printable(name));
+    if (isNew)
+      store.insert(std::make_unique<MappedTensor>(name.str(), bytes->type.getShape(), *kind,
+                                                  bytes->bytes.data()));
+  }
+  if (small)
+    if (llvm::Error error = countInline(bytes->bytes.size()))
+      return error;
   ElementsAttr value = small ? ElementsAttr(TensorReader::toElements(*bytes)) : ElementsAttr();
   return InitializerOp::create(builder, at(name), bytes->type, builder.getStringAttr(name), value,
                                UnitAttr(), IntegerAttr())
@@ -154,6 +177,8 @@ llvm::Expected<Attribute> GraphReader::readAttribute(const AttributeProto &attri
       return error("attribute '{0}' of '{1}' has {2} bytes, expected at most {3}",
                    printable(attribute.name()), printable(output), bytes->bytes.size(),
                    inlineBytes);
+    if (llvm::Error error = countInline(bytes->bytes.size()))
+      return error;
     return Attribute(TensorReader::toElements(*bytes));
   }
   case 6: {
@@ -182,6 +207,8 @@ llvm::Error GraphReader::readNode(const NodeProto &node, int depth) {
   StringRef domain = node.domain() == "ai.onnx" ? StringRef() : StringRef(node.domain());
   if (node.op_type().empty())
     return error("node '{0}' has no operator", printable(name));
+  if (node.output_size() == 0)
+    return error("node '{0}' ({1}) has no outputs", printable(name), printable(node.op_type()));
 
   // A large constant is an initializer in another place.
   if (domain.empty() && node.op_type() == "Constant" && node.attribute_size() == 1 &&
@@ -217,7 +244,9 @@ llvm::Error GraphReader::readNode(const NodeProto &node, int depth) {
     if (attribute.name().empty())
       return error("node '{0}' has an attribute without a name", printable(name));
     if (domain.empty() && node.op_type() == "Cast" && attribute.name() == "to") {
-      Type type = elementType(attribute.i(), *builder.getContext());
+      Type type = llvm::isInt<32>(attribute.i())
+                      ? elementType(static_cast<int32_t>(attribute.i()), *builder.getContext())
+                      : Type();
       if (!type)
         return error("node '{0}' (Cast) has data type {1}, which is not supported", printable(name),
                      attribute.i());
@@ -349,12 +378,18 @@ llvm::Expected<OwningOpRef<ModuleOp>> GraphReader::read(const ModelProto &model)
 }
 
 llvm::Expected<ONNXGraph> qopt::readONNX(StringRef file, MLIRContext &context) {
-  context.loadDialect<func::FuncDialect, onnx_graph::ONNXGraphDialect>();
   // A protobuf message has less than 2 GiB.
   llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> buffer = openModelFile(file, INT32_MAX);
   if (!buffer)
     return buffer.takeError();
-  StringRef bytes = (*buffer)->getBuffer();
+  return readONNX((*buffer)->getMemBufferRef(), context);
+}
+
+llvm::Expected<ONNXGraph> qopt::readONNX(llvm::MemoryBufferRef source, MLIRContext &context) {
+  context.loadDialect<func::FuncDialect, onnx_graph::ONNXGraphDialect>();
+  StringRef file = source.getBufferIdentifier(), bytes = source.getBuffer();
+  if (llvm::Error error = checkMessages(bytes))
+    return inContext(file, std::move(error));
   auto model = std::make_shared<ModelProto>();
   google::protobuf::io::ArrayInputStream array(bytes.data(), bytes.size());
   google::protobuf::io::CodedInputStream stream(&array);
@@ -376,8 +411,13 @@ llvm::Expected<ONNXGraph> qopt::readONNX(StringRef file, MLIRContext &context) {
       GraphReader(file, context, graph.initializers).read(*model);
   if (!module)
     return module.takeError();
+  std::string problem;
+  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
+    problem = problem.empty() ? diagnostic.str() : problem;
+    return success();
+  });
   if (failed(verify(**module)))
-    return onnx::error("{0}: makes no valid module", file);
+    return onnx::error("{0}: makes no valid module: {1}", file, printable(problem));
   graph.module = std::move(*module);
   return graph;
 }

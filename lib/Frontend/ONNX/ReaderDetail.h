@@ -47,9 +47,13 @@ private:
   llvm::StringMap<std::shared_ptr<llvm::MemoryBuffer>> externalFiles;
 };
 
+/// Fails on a file of more than 2^18 messages and texts: the shortest takes two
+/// bytes of it, and a hundred in memory. What is no message is left to the parser.
+llvm::Error checkMessages(llvm::StringRef file);
+
 /// Replaces the calls of model-local functions by their bodies. Fails on
-/// functions that call each other deeper than 16 or make more than a million
-/// nodes.
+/// functions that call each other deeper than 16, or make more than 2^17 nodes or
+/// 64 MiB of them.
 llvm::Error inlineFunctions(ModelProto &model);
 
 template <typename... Args> llvm::Error error(const char *format, Args &&...args) {

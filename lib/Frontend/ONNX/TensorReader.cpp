@@ -7,9 +7,8 @@
 
 #include "ReaderDetail.h"
 #include "mlir/IR/BuiltinTypes.h"
-#include "qopt/Frontend/LlamaTensors.h"
+#include "qopt/Frontend/MappedTensor.h"
 #include "qopt/Frontend/ModelFiles.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include <climits>
 
@@ -69,13 +68,10 @@ TensorReader::TensorReader(StringRef file, mlir::MLIRContext &context, WeightSto
 /// Bytes of `size` values; booleans have one each, 4-bit integers half of one.
 static std::optional<int64_t> byteCount(mlir::RankedTensorType type) {
   int64_t bits = type.getElementTypeBitWidth() == 1 ? 8 : type.getElementTypeBitWidth();
-  int64_t count = 1;
-  for (int64_t dim : type.getShape()) {
-    if (dim < 0 || (dim != 0 && count > INT64_MAX / 64 / dim))
-      return std::nullopt;
-    count *= dim;
-  }
-  return (count * bits + 7) / 8;
+  std::optional<int64_t> all = tensorBytes(type.getShape(), bits);
+  if (!all || *all > INT64_MAX - 7)
+    return std::nullopt;
+  return (*all + 7) / 8;
 }
 
 /// The typed fields hold one element an entry, narrow floats as their bits.
@@ -153,12 +149,6 @@ Expected<StringRef> TensorReader::readExternal(const TensorProto &tensor, int64_
     Expected<std::string> resolved = resolveInFolder(folder, location);
     if (!resolved)
       return resolved.takeError();
-    // A hard link may be a name of any file of the disk.
-    sys::fs::file_status status;
-    if (!sys::fs::status(*resolved, status) && sys::fs::is_regular_file(status) &&
-        status.getLinkCount() > 1)
-      return onnx::error("external data file '{0}' has {1} hard links, expected 1",
-                         printable(location), status.getLinkCount());
     Expected<std::unique_ptr<MemoryBuffer>> opened = openModelFile(*resolved);
     if (!opened)
       return opened.takeError();

@@ -89,6 +89,60 @@ protected:
   OwningOpRef<ModuleOp> module;
 };
 
+TEST_F(EvaluatorTest, boundsShapes) {
+  constexpr int64_t large = int64_t(1) << 32;
+  Type f32 = Float32Type::get(&context);
+  refuses(run("Reshape", {makeUnknown(f32, {4}), ints({2}, {large, large})}), "[4294967296, 4294");
+  refuses(run("Reshape", {makeUnknown(f32, {0}), ints({3}, {0, large, large})}),
+          "has a result of shape [0, 4294967296, 4294967296]");
+  refuses(run("Neg", {makeUnknown(f32, {large, large})}), "has an operand of shape");
+  refuses(run("Tile", {makeUnknown(f32, {large}), ints({1}, {large})}), "repeats an axis");
+  refuses(run("Unsqueeze", {reals({}, {1}), count({65})}), "has a result of shape");
+  refuses(run("ConstantOfShape", {ints({2}, {4096, 4096})}), "is out of range");
+  refuses(run("Range", {ints({}, {-1000000000}), ints({}, {1000000000}), ints({}, {1})}),
+          "is out of range");
+  refuses(run("Range", {ints({}, {INT64_MIN}), ints({}, {0}), ints({}, {1})}), "ranges from");
+  std::vector<double> zeros(8192);
+  refuses(run("Add", {reals({8192, 1}, zeros), reals({8192}, zeros)}), "is out of range");
+  refuses(run("MatMul", {reals({8192, 1}, zeros), reals({1, 8192}, zeros)}), "is out of range");
+  Tensor indices = makeInts(IntegerType::get(&context, 64), {8192}, std::vector<int64_t>(8192));
+  refuses(run("Gather", {reals({1, 8192}, zeros), indices}), "is out of range");
+  Tensor rows = makeInts(IntegerType::get(&context, 64), {8192, 1}, std::vector<int64_t>(8192));
+  refuses(run("GatherND", {reals({1, 8192}, zeros), rows}), "is out of range");
+}
+
+TEST_F(EvaluatorTest, boundsWhatIsKept) {
+  module =
+      parseSourceString<ModuleOp>(R"(func.func @f(%x: !onnx_graph.unknown) -> !onnx_graph.unknown {
+    %y = onnx_graph.node "Neg"(%x) : (!onnx_graph.unknown) -> !onnx_graph.unknown
+    %z = onnx_graph.node "Neg"(%y) {} : (!onnx_graph.unknown) -> !onnx_graph.unknown
+    return %z : !onnx_graph.unknown
+  })",
+                                  &context);
+  auto func = module->lookupSymbol<func::FuncOp>("f");
+  EvaluatorOptions options;
+  options.maxBytes = 100 * sizeof(double);
+  Evaluator evaluator(options);
+  evaluator.bind(func.getArgument(0), reals({60}, std::vector<double>(60)));
+  auto result = evaluator.evaluate(func.front().getTerminator()->getOperand(0));
+  expectError(std::move(result), "makes values of more than 800 bytes in all");
+}
+
+TEST_F(EvaluatorTest, refusesOtherKindsOfElements) {
+  refuses(run("Softmax", {ints({2}, {1, 2})}), "expected a floating operand");
+  refuses(run("IsNaN", {ints({2}, {1, 2})}), "expected a floating operand");
+  refuses(run("Not", {reals({2}, {1, 2})}), "expected a boolean operand");
+  refuses(run("Where", {reals({1}, {1}), reals({1}, {1}), reals({1}, {1})}), "not boolean");
+  refuses(run("Tile", {reals({1}, {1}), reals({1}, {1})}), "has repeats that don't fit rank 1");
+  refuses(run("Constant", {}, "{value_floats = [1]}"), "has value_floats that are no floats");
+  refuses(run("Max", {}), "has no operand 0");
+  refuses(run("Concat", {}), "has no operand 0");
+  expectInts(run("Exp", {ints({1}, {1000})}), {1}, {INT64_MAX - 1023});
+  expectInts(run("Pow", {ints({1}, {10}), ints({1}, {30})}), {1}, {INT64_MAX - 1023});
+  expectInts(run("ReduceSum", {ints({2}, {INT64_MAX, 1})}, "{keepdims = 0 : i64}"), {},
+             {INT64_MIN});
+}
+
 TEST_F(EvaluatorTest, arithmeticBroadcasts) {
   expectInts(run("Add", {ints({2, 1}, {1, 2}), ints({3}, {10, 20, 30})}), {2, 3},
              {11, 21, 31, 12, 22, 32});

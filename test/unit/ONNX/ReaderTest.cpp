@@ -243,6 +243,48 @@ TEST_F(ReaderTest, refusesBadGraphs) {
   expectError(read(), "value 'x' has data type 8, which is not supported");
 }
 
+TEST_F(ReaderTest, refusesNodesWithoutOutputs) {
+  add("Neg", {"x"}, {})->set_name("n");
+  expectError(read(), "node 'n' (Neg) has no outputs");
+}
+
+TEST_F(ReaderTest, tellsInitializersOfOneNameApart) {
+  initializer("c", {}, 9)->add_int32_data(1);
+  NodeProto *node = add("If", {"c"}, {"y"});
+  for (const char *name : {"then_branch", "else_branch"}) {
+    AttributeProto *body = node->add_attribute();
+    body->set_name(name);
+    body->set_type(5);
+    TensorProto *tensor = body->mutable_g()->add_initializer();
+    tensor->set_name("w");
+    tensor->set_data_type(1);
+    tensor->add_dims(1);
+    tensor->set_raw_data(floatBytes({1.0f}));
+    add(body->mutable_g(), "Add", {"x", "w"}, {"z"});
+    body->mutable_g()->add_output()->set_name("z");
+  }
+  unwrap(read()); // the same tensor twice
+  node->mutable_attribute(1)->mutable_g()->mutable_initializer(0)->set_raw_data(floatBytes({2.0f}));
+  expectError(read(), "two initializers have the name 'w'");
+}
+
+TEST_F(ReaderTest, boundsMemory) {
+  // 2 bytes a node in the file, and no more after.
+  std::string bytes = model.SerializeAsString(), nodes;
+  for (int i = 0; i < (1 << 18) + 1; ++i)
+    nodes += std::string("\x0a\x00", 2);
+  std::string graph = "\x3a" + std::string("\x82\x80\x20", 3) + nodes; // 2^19 + 2 bytes
+  expectError(readONNX(folder.write("m.onnx", bytes + graph), context),
+              "has more than 262144 messages and texts");
+
+  // Many constants share the bytes of one file.
+  add("Identity", {"x"}, {"y"});
+  folder.write("w.data", std::string(65536 + 2048, 'x'));
+  for (int i = 0; i < 1025; ++i)
+    external(initializer("w" + std::to_string(i), {65536}, 3), "w.data", std::to_string(i));
+  expectError(read(), "has constants of more than 67108864 bytes that are no weights");
+}
+
 TEST_F(ReaderTest, refusesOtherFiles) {
   expectError(readONNX(folder.path("missing.onnx"), context), "no such file or directory");
   expectError(readONNX(folder.write("a.onnx", "text, not protobuf"), context),
@@ -355,8 +397,13 @@ TEST_F(ReaderTest, boundsFunctions) {
   }
   model.mutable_graph()->clear_node();
   add("F0", {}, {})->set_domain("local");
-  expectError(read(), "has more than 1000000 nodes after its functions are inlined");
-  model.mutable_functions(4)->mutable_node(0)->add_attribute()->mutable_g();
+  expectError(read(), "has more than 131072 nodes after its functions are inlined");
+  // One node of 1 MiB, many times.
+  NodeProto *leaf = model.mutable_functions(4)->mutable_node(0);
+  leaf->set_name(std::string(1 << 20, 'n'));
+  expectError(read(), "has more than 67108864 bytes of nodes after its functions are inlined");
+  leaf->clear_name();
+  leaf->add_attribute()->mutable_g();
   model.mutable_graph()->mutable_node(0)->set_op_type("F4");
   expectError(read(), "of a model-local function has a body, which is not supported");
 }

@@ -23,6 +23,8 @@ struct WeightOrigin {
   bool transposed;         ///< the weight is the initializer's transpose
   int64_t rowOffset;       ///< its first row, after transposing
   int64_t rows;
+
+  bool operator==(const WeightOrigin &) const = default;
 };
 
 struct RaisedONNX {

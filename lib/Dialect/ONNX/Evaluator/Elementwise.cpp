@@ -70,8 +70,14 @@ int64_t modulo(int64_t a, int64_t b) {
   int64_t r = a % b;
   return r != 0 && (r < 0) != (b < 0) ? r + b : r;
 }
+/// Towards zero, and to the nearest bound beyond the range.
+int64_t truncate(double value) {
+  if (!(value == value))
+    return 0;
+  return static_cast<int64_t>(std::clamp(std::trunc(value), -0x1p63, 0x1.fffffffffffffp62));
+}
 int64_t power(int64_t a, int64_t b) {
-  return static_cast<int64_t>(std::pow(static_cast<double>(a), static_cast<double>(b)));
+  return truncate(std::pow(static_cast<double>(a), static_cast<double>(b)));
 }
 
 BinaryOp findArithmetic(StringRef name) {
@@ -124,7 +130,7 @@ Outputs unary(NodeOp node, Inputs inputs) {
     value = function(value);
   if (!x.isReal())
     for (int64_t &value : y.ints)
-      value = static_cast<int64_t>(function(static_cast<double>(value)));
+      value = truncate(function(static_cast<double>(value)));
   return single(std::move(y));
 }
 
@@ -144,7 +150,7 @@ llvm::Expected<Broadcast> broadcast(Inputs inputs, bool values) {
   Broadcast result{*shape, {}};
   if (!values)
     return result;
-  if (llvm::Expected<int64_t> count = elementCount(*shape); !count)
+  if (llvm::Expected<int64_t> count = resultCount(*shape, inputs); !count)
     return count.takeError();
   for (ArrayRef<int64_t> operand : shapes)
     result.indices.push_back(broadcastIndices(operand, *shape));
@@ -202,6 +208,8 @@ Outputs compare(NodeOp node, Inputs inputs) {
 
 Outputs where(NodeOp node, Inputs inputs) {
   const Tensor &yes = *inputs[1], &no = *inputs[2];
+  if (inputs[0]->isReal())
+    return invalid("has a condition that is not boolean");
   if (yes.isReal() != no.isReal())
     return invalid("operands mix floating and integer elements");
   bool known = allKnown(inputs);
@@ -223,6 +231,8 @@ Outputs where(NodeOp node, Inputs inputs) {
 }
 
 Outputs booleanNot(NodeOp, Inputs inputs) {
+  if (inputs[0]->isReal())
+    return invalid("expected a boolean operand");
   Tensor y = *inputs[0];
   for (int64_t &value : y.ints)
     value = !value;
@@ -232,6 +242,8 @@ Outputs booleanNot(NodeOp, Inputs inputs) {
 Outputs isNaN(NodeOp node, Inputs inputs) {
   Type boolean = IntegerType::get(node.getContext(), 1);
   const Tensor &x = *inputs[0];
+  if (!x.isReal())
+    return invalid("expected a floating operand");
   if (!x.known())
     return single(makeUnknown(boolean, x.shape));
   std::vector<int64_t> values;
@@ -251,12 +263,6 @@ int64_t wrapTo(Type type, int64_t value) {
   if (!type.isUnsignedInteger() && (masked >> (bits - 1)))
     masked |= ~uint64_t(0) << bits;
   return static_cast<int64_t>(masked);
-}
-
-int64_t truncate(double value) {
-  if (!(value == value))
-    return 0;
-  return static_cast<int64_t>(std::clamp(std::trunc(value), -0x1p63, 0x1.fffffffffffffp62));
 }
 
 Outputs castTo(Type type, Inputs inputs) {

@@ -17,6 +17,14 @@ using namespace qopt::onnx_graph;
 // What kernels share
 //===----------------------------------------------------------------------===//
 
+llvm::Expected<int64_t> onnx_graph::resultCount(ArrayRef<int64_t> shape, Inputs inputs) {
+  int64_t most = int64_t(1) << 23;
+  for (const TensorPtr &input : inputs)
+    if (input && input->known())
+      most = std::max(most, input->size());
+  return elementCount(shape, most);
+}
+
 llvm::Expected<Shape> onnx_graph::broadcastShapes(ArrayRef<ArrayRef<int64_t>> shapes) {
   size_t rank = 0;
   for (ArrayRef<int64_t> shape : shapes)
@@ -145,21 +153,31 @@ static unsigned requiredInputs(NodeOp node) {
       .Default(1);
 }
 
+/// Whether operands after the required ones may be left out.
+static bool hasOptionalInputs(NodeOp node) {
+  StringRef name = node.getOpType();
+  return name == "Slice" || name == "Squeeze" || name == "Unsqueeze" || name == "Split" ||
+         name == "Trilu" || name.starts_with("Reduce");
+}
+
 bool onnx_graph::isPrimitive(NodeOp node) { return findKernel(node) != nullptr; }
 
 Outputs onnx_graph::evaluateNode(NodeOp node, Inputs inputs) {
   auto failure = [&](llvm::Error error) {
-    return llvm::createStringError("node '" + node.getNodeName() + "' (" + node.getFullName() +
-                                   ") " + llvm::toString(std::move(error)));
+    return llvm::createStringError("node '" + node.getNodeName() + "' (" +
+                                   printable(node.getFullName()) + ") " +
+                                   llvm::toString(std::move(error)));
   };
   Kernel kernel = findKernel(node);
   if (!kernel)
     return failure(invalid("is not supported"));
   unsigned required = requiredInputs(node);
-  bool variadic = !node.getDomain() && (node.is("Concat") || node.is("Max") || node.is("Min"));
-  for (unsigned i = 0; i < (variadic ? inputs.size() : required); ++i)
+  for (unsigned i = 0; i < required || (!hasOptionalInputs(node) && i < inputs.size()); ++i)
     if (i >= inputs.size() || !inputs[i])
       return failure(invalid("has no operand {0}", i));
+  for (const TensorPtr &input : inputs)
+    if (input && !isPlausible(input->shape))
+      return failure(invalid("has an operand of shape {0}", shapeText(input->shape)));
   // Few operators can leave a weight where it is.
   SmallVector<TensorPtr> operands(inputs);
   bool takesWeights = node.is("MatMul") || node.is("Gather") || node.is("Transpose") ||
@@ -178,6 +196,9 @@ Outputs onnx_graph::evaluateNode(NodeOp node, Inputs inputs) {
     return failure(outputs.takeError());
   if (outputs->size() < node.getNumResults())
     return failure(invalid("has {0} results, expected {1}", node.getNumResults(), outputs->size()));
+  for (const Tensor &output : *outputs)
+    if (!isPlausible(output.shape))
+      return failure(invalid("has a result of shape {0}", shapeText(output.shape)));
   return outputs;
 }
 
@@ -190,6 +211,8 @@ static llvm::Expected<Tensor> initializerTensor(InitializerOp op, const WeightSt
   if (std::optional<ElementsAttr> value = op.getValue())
     return fromElements(*value);
   Tensor tensor = makeUnknown(type.getElementType(), type.getShape());
+  if (!isPlausible(type.getShape()))
+    return invalid("initializer '{0}' has shape {1}", op.getName(), shapeText(type.getShape()));
   if (!weights)
     return tensor;
   tensor.weight = weights->find(op.getName());
@@ -231,12 +254,18 @@ llvm::Error Evaluator::evaluateOp(Operation *op) {
     if (options.round && tensor.isReal())
       for (double &value : tensor.reals)
         value = roundTo(tensor.type, value);
+    bytes += (tensor.reals.size() + tensor.ints.size()) * sizeof(double);
     bind(result, std::move(tensor));
   }
+  if (bytes > options.maxBytes)
+    return invalid("node '{0}' makes values of more than {1} bytes in all", node.getNodeName(),
+                   options.maxBytes);
   return llvm::Error::success();
 }
 
 llvm::Expected<TensorPtr> Evaluator::evaluate(Value value) {
+  if (isa<NoneType>(value.getType()))
+    return invalid("an operand is left out");
   SmallVector<Value> stack{value};
   while (!stack.empty()) {
     Value next = stack.back();

@@ -45,7 +45,7 @@ Outputs gather(NodeOp node, Inputs inputs) {
       return invalid("gathers element {0} of {1}", index, extent);
   if (!x.known())
     return single(makeUnknown(x.type, shape));
-  if (llvm::Expected<int64_t> count = elementCount(shape); !count)
+  if (llvm::Expected<int64_t> count = resultCount(shape, inputs); !count)
     return count.takeError();
   if (x.weight && *axis == 0 && !x.weightTransposed)
     return gatherWeightRows(x, where, shape);
@@ -82,6 +82,8 @@ Outputs gatherND(NodeOp node, Inputs inputs) {
     return single(makeUnknown(x.type, shape));
   if (where.isReal())
     return invalid("has indices that are not integers");
+  if (llvm::Expected<int64_t> count = resultCount(shape, inputs); !count)
+    return count.takeError();
   SmallVector<int64_t> strides = stridesOf(x.shape);
   int64_t inner = strides[batch + depth - 1];
   std::vector<int64_t> indices;

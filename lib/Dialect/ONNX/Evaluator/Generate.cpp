@@ -55,13 +55,18 @@ Outputs range(NodeOp, Inputs inputs) {
       return invalid("has bounds that are no known integers");
   int64_t start = inputs[0]->ints[0], limit = inputs[1]->ints[0], delta = inputs[2]->ints[0];
   constexpr int64_t most = int64_t(1) << 31;
-  if (delta == 0 || std::max({std::abs(start), std::abs(limit), std::abs(delta)}) > most)
+  auto tooFar = [](int64_t value) { return value < -most || value > most; };
+  if (delta == 0 || tooFar(start) || tooFar(limit) || tooFar(delta))
     return invalid("ranges from {0} to {1} by {2}", start, limit, delta);
-  std::vector<int64_t> values;
-  for (int64_t i = start; delta > 0 ? i < limit : i > limit; i += delta)
-    values.push_back(i);
-  int64_t count = values.size();
-  return single(makeInts(inputs[0]->type, {count}, std::move(values)));
+  int64_t span = delta > 0 ? limit - start : start - limit;
+  int64_t stride = delta > 0 ? delta : -delta;
+  llvm::Expected<int64_t> count = elementCount({span <= 0 ? 0 : (span - 1) / stride + 1});
+  if (!count)
+    return count.takeError();
+  std::vector<int64_t> values(*count);
+  for (int64_t i = 0; i < *count; ++i)
+    values[i] = start + i * delta;
+  return single(makeInts(inputs[0]->type, {*count}, std::move(values)));
 }
 
 Outputs trilu(NodeOp node, Inputs inputs) {
@@ -107,8 +112,12 @@ Outputs constant(NodeOp node, Inputs) {
                            std::vector<int64_t>(values->begin(), values->end())));
   if (auto values = dyn_cast_or_null<ArrayAttr>(node.getAttribute("value_floats"))) {
     std::vector<double> reals;
-    for (auto value : values.getAsRange<FloatAttr>())
-      reals.push_back(value.getValueAsDouble());
+    for (Attribute value : values) {
+      auto real = dyn_cast<FloatAttr>(value);
+      if (!real)
+        return invalid("has value_floats that are no floats");
+      reals.push_back(real.getValueAsDouble());
+    }
     int64_t count = reals.size();
     return single(makeReals(f32, {count}, std::move(reals)));
   }

@@ -33,6 +33,10 @@ inline Outputs single(Tensor tensor) {
   return outputs;
 }
 
+/// The number of elements of a result. Fails above 2^23, unless one operand has as
+/// many.
+llvm::Expected<int64_t> resultCount(llvm::ArrayRef<int64_t> shape, Inputs inputs);
+
 /// The common shape under NumPy's broadcasting rules.
 llvm::Expected<Shape> broadcastShapes(llvm::ArrayRef<llvm::ArrayRef<int64_t>> shapes);
 

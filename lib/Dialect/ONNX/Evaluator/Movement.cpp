@@ -7,6 +7,7 @@
 
 #include "Kernels.h"
 #include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace qopt::onnx_graph;
@@ -14,6 +15,8 @@ using namespace qopt::onnx_graph;
 namespace {
 
 Outputs reshaped(const TensorPtr &input, ArrayRef<int64_t> shape) {
+  if (!isPlausible(shape))
+    return invalid("has a result of shape {0}", shapeText(shape));
   int64_t count = 1;
   for (int64_t dim : shape)
     count *= dim;
@@ -46,8 +49,8 @@ Outputs reshape(NodeOp node, Inputs inputs) {
       return invalid("can't reshape {0} to {1}", shapeText(source), shapeText(inputs[1]->ints));
     if (dim == -1)
       inferred = i;
-    else
-      known *= dim;
+    else if (llvm::MulOverflow(known, dim, known))
+      return invalid("can't reshape {0} to {1}", shapeText(source), shapeText(inputs[1]->ints));
   }
   if (inferred >= 0)
     shape[inferred] = known == 0 ? 0 : inputs[0]->size() / known;
@@ -165,27 +168,29 @@ Outputs expand(NodeOp, Inputs inputs) {
   llvm::Expected<Shape> shape = broadcastShapes({inputs[0]->shape, inputs[1]->ints});
   if (!shape)
     return shape.takeError();
-  if (llvm::Expected<int64_t> count = elementCount(*shape); !count)
-    return count.takeError();
   if (!inputs[0]->known())
     return single(makeUnknown(inputs[0]->type, *shape));
+  if (llvm::Expected<int64_t> count = resultCount(*shape, inputs); !count)
+    return count.takeError();
   return single(gatherFlat(*inputs[0], *shape, broadcastIndices(inputs[0]->shape, *shape)));
 }
 
 Outputs tile(NodeOp, Inputs inputs) {
   const Tensor &x = *inputs[0];
-  if (!inputs[1]->known() || static_cast<int64_t>(inputs[1]->ints.size()) != x.rank())
+  if (!inputs[1]->known() || inputs[1]->isReal() ||
+      static_cast<int64_t>(inputs[1]->ints.size()) != x.rank())
     return invalid("has repeats that don't fit rank {0}", x.rank());
   Shape shape;
   for (auto [dim, times] : llvm::zip_equal(x.shape, inputs[1]->ints)) {
-    if (times < 0 || times > (int64_t(1) << 31))
+    int64_t repeated;
+    if (times < 0 || llvm::MulOverflow<int64_t>(dim, times, repeated))
       return invalid("repeats an axis {0} times", times);
-    shape.push_back(dim * times);
+    shape.push_back(repeated);
   }
-  if (llvm::Expected<int64_t> count = elementCount(shape); !count)
-    return count.takeError();
   if (!x.known())
     return single(makeUnknown(x.type, shape));
+  if (llvm::Expected<int64_t> count = resultCount(shape, inputs); !count)
+    return count.takeError();
   SmallVector<int64_t> strides = stridesOf(x.shape);
   std::vector<int64_t> indices;
   forEachElement(shape, [&](ArrayRef<int64_t> at) {
@@ -219,7 +224,7 @@ Outputs concat(NodeOp node, Inputs inputs) {
   }
   if (!known)
     return single(makeUnknown(first.type, shape));
-  if (llvm::Expected<int64_t> count = elementCount(shape); !count)
+  if (llvm::Expected<int64_t> count = resultCount(shape, inputs); !count)
     return count.takeError();
   Tensor y{first.type, shape, {}, {}};
   int64_t outer = 1, inner = 1;
@@ -309,6 +314,8 @@ Outputs split(NodeOp node, Inputs inputs) {
   if (!sizes)
     return sizes.takeError();
   int64_t extent = x.shape[*axis], parts = node.getNumResults();
+  if (parts == 0)
+    return SmallVector<Tensor>();
   SmallVector<int64_t> lengths;
   if (*sizes)
     lengths = **sizes;

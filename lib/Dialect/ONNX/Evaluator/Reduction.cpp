@@ -65,14 +65,18 @@ Outputs matmul(NodeOp, Inputs inputs) {
     shape.push_back(n);
   if (!a.known() || !b.known())
     return single(makeUnknown(a.type, shape));
-  llvm::Expected<int64_t> count = elementCount(shape);
+  llvm::Expected<int64_t> count = resultCount(shape, inputs);
   if (!count)
     return count.takeError();
+  constexpr int64_t mostProducts = int64_t(1) << 36; // the logits of a 405B model take half
+  if (k != 0 && *count > mostProducts / k)
+    return invalid("multiplies {0} and {1}, which takes too long", shapeText(a.shape),
+                   shapeText(b.shape));
   Tensor y = makeReals(a.type, shape, std::vector<double>(*count, 0.0));
   llvm::Expected<TensorPtr> x = materialize(inputs[0]);
   if (!x)
     return x.takeError();
-  if (b.weight && (!b.weightTransposed || b.weightRowOffset == 0)) {
+  if (b.weight && b.rank() <= 2 && (!b.weightTransposed || b.weightRowOffset == 0)) {
     int64_t rows = (*x)->size() / std::max<int64_t>(k, 1);
     // The stored matrix [K, N], or [N, K] read as its transpose.
     if (llvm::Error error = multiplyByWeight(**x, b, rows, k, n, y.reals))
@@ -117,6 +121,8 @@ Outputs softmax(NodeOp node, Inputs inputs) {
   llvm::Expected<int64_t> axis = normalizeAxis(node.getInt("axis", -1), x.rank());
   if (!axis)
     return axis.takeError();
+  if (!x.isReal())
+    return invalid("expected a floating operand");
   if (!x.known())
     return single(makeUnknown(x.type, x.shape));
   Tensor y = x;
@@ -135,6 +141,16 @@ Outputs softmax(NodeOp node, Inputs inputs) {
   return single(std::move(y));
 }
 
+// Integer arithmetic wraps, as unsigned arithmetic does.
+double times(double a, double b) { return a * b; }
+double plus(double a, double b) { return a + b; }
+int64_t times(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+}
+int64_t plus(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+}
+
 template <typename T> T reduced(StringRef kind, const T *row, int64_t extent, int64_t stride) {
   T value = kind == "ReduceProd" ? T(1) : T(0);
   for (int64_t i = 0; i < extent; ++i) {
@@ -142,9 +158,9 @@ template <typename T> T reduced(StringRef kind, const T *row, int64_t extent, in
     if (kind == "ReduceMax" || kind == "ReduceMin")
       value = i == 0 || (kind == "ReduceMax" ? element > value : element < value) ? element : value;
     else if (kind == "ReduceProd")
-      value = value * element;
+      value = times(value, element);
     else
-      value = value + element;
+      value = plus(value, element);
   }
   return kind == "ReduceMean" && extent > 0 ? value / static_cast<T>(extent) : value;
 }
@@ -212,7 +228,7 @@ Outputs cumSum(NodeOp node, Inputs inputs) {
     if (y.isReal())
       y.reals[i] += y.reals[i - view.inner];
     else
-      y.ints[i] += y.ints[i - view.inner];
+      y.ints[i] = plus(y.ints[i], y.ints[i - view.inner]);
   }
   return single(std::move(y));
 }

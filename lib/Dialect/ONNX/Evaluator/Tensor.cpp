@@ -7,7 +7,6 @@
 
 #include "qopt/Dialect/ONNX/Evaluator/Tensor.h"
 #include "qopt/Support/Float.h"
-#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
@@ -21,8 +20,18 @@ int64_t Tensor::size() const {
   return count;
 }
 
-llvm::Expected<int64_t> onnx_graph::elementCount(ArrayRef<int64_t> shape) {
-  constexpr int64_t most = int64_t(1) << 28;
+bool onnx_graph::isPlausible(ArrayRef<int64_t> shape) {
+  constexpr int64_t most = int64_t(1) << 40;
+  int64_t product = 1;
+  for (int64_t dim : shape) {
+    if (dim < 0 || (dim != 0 && product > most / dim))
+      return false;
+    product *= std::max<int64_t>(dim, 1);
+  }
+  return shape.size() <= 64;
+}
+
+llvm::Expected<int64_t> onnx_graph::elementCount(ArrayRef<int64_t> shape, int64_t most) {
   int64_t count = 1;
   for (int64_t dim : shape) {
     if (dim < 0 || dim > most || (dim != 0 && count > most / dim))
@@ -107,7 +116,8 @@ llvm::Expected<TensorPtr> onnx_graph::materialize(TensorPtr tensor) {
   if (!tensor->weight)
     return tensor;
   const WeightTensor &weight = *tensor->weight;
-  llvm::Expected<int64_t> count = elementCount(tensor->shape);
+  // The file has as many elements.
+  llvm::Expected<int64_t> count = elementCount(tensor->shape, int64_t(1) << 32);
   if (!count)
     return count.takeError();
   Tensor result = makeReals(tensor->type, tensor->shape, std::vector<double>(*count));
@@ -125,11 +135,4 @@ llvm::Expected<TensorPtr> onnx_graph::materialize(TensorPtr tensor) {
       result.reals[j * rows + i] = row[tensor->weightRowOffset + j];
   }
   return std::make_shared<Tensor>(std::move(result));
-}
-
-std::string onnx_graph::shapeText(ArrayRef<int64_t> shape) {
-  std::string text = "[";
-  llvm::raw_string_ostream stream(text);
-  llvm::interleaveComma(shape, stream);
-  return text + "]";
 }

@@ -33,6 +33,8 @@ struct EvaluatorOptions {
   bool round = true;
   /// The bytes of large initializers, by name; without them they have no values.
   const WeightStore *weights = nullptr;
+  /// Fail when the values that are kept take more memory than this.
+  int64_t maxBytes = int64_t(1) << 30;
 };
 
 class Evaluator {
@@ -52,10 +54,13 @@ private:
 
   EvaluatorOptions options;
   llvm::DenseMap<mlir::Value, TensorPtr> values;
+  int64_t bytes = 0; ///< of the values that were evaluated
 };
 
 /// The results of one node on its operands' tensors (null where an operand is
-/// left out).
+/// left out). Fails on shapes beyond any model, so that no product of dimensions
+/// overflows, and on a result of more than 2^23 elements that is larger than every
+/// operand.
 llvm::Expected<llvm::SmallVector<Tensor>> evaluateNode(NodeOp node,
                                                        llvm::ArrayRef<TensorPtr> inputs);
 

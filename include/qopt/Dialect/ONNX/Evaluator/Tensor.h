@@ -9,6 +9,7 @@
 
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/BuiltinTypes.h"
+#include "qopt/Frontend/Text.h"
 #include "qopt/Frontend/Weights.h"
 #include "llvm/Support/Error.h"
 #include <memory>
@@ -40,8 +41,13 @@ struct Tensor {
 
 using TensorPtr = std::shared_ptr<const Tensor>;
 
-/// The product of the dimensions; fails above 2^28 elements or below 0.
-llvm::Expected<int64_t> elementCount(llvm::ArrayRef<int64_t> shape);
+/// The product of the dimensions; fails on a negative one and above `most`.
+llvm::Expected<int64_t> elementCount(llvm::ArrayRef<int64_t> shape, int64_t most = int64_t(1)
+                                                                                   << 23);
+
+/// Whether there are at most 64 dimensions, none negative, and the product of
+/// those that are not 0 is at most 2^40.
+bool isPlausible(llvm::ArrayRef<int64_t> shape);
 
 /// `value` rounded to a value of `type`.
 double roundTo(mlir::Type type, double value);
@@ -60,8 +66,7 @@ mlir::DenseElementsAttr toElements(const Tensor &tensor);
 /// A weight's values, read in whole: `tensor` itself when it is no weight.
 llvm::Expected<TensorPtr> materialize(TensorPtr tensor);
 
-/// `[2, 3, 8]`
-std::string shapeText(llvm::ArrayRef<int64_t> shape);
+using qopt::shapeText;
 
 } // namespace qopt::onnx_graph
 
