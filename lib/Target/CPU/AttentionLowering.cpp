@@ -9,6 +9,7 @@
 #include "ElementConversions.h"
 #include "KernelEmitters.h"
 #include "MathApproximations.h"
+#include "qopt/Target/CPU/Schedule.h"
 #include <limits>
 
 using namespace mlir;
@@ -20,25 +21,51 @@ static int64_t maxAccumulators(const CPUTarget &target) { return target.avx512 ?
 
 namespace {
 
-/// Emits the attention of one token and one KV head: the heads of a group share
-/// every load of keys and values. Online softmax, page after page:
+/// The keys or the values of one KV head in one page.
+struct PageMatrix {
+  Value pointer;
+  Type element;
+  int64_t rowBytes;
+};
+
+/// Emits attention in units: `queries` rows by `heads` of the heads that share a
+/// KV head, which share every load of keys and values. Online softmax, page after
+/// page:
 ///
 ///   m' = max(m, s_j), c = exp(m - m'), p_j = exp(s_j - m')
 ///   l' = l c + sum p_j, y' = y c + sum p_j v_j, at the end y / l
+///
+/// Rows of a unit that follow each other in a sequence pass over its pages
+/// together: a page is converted to float32 once for all of them. Each row
+/// computes what it would alone.
 class AttentionEmitter {
 public:
   AttentionEmitter(KernelBuilder &b, kernel::AttentionOp op, const KernelArguments &args)
       : b(b), op(op), args(args), pages(op.getCache().getType()), query(op.getQuery()),
-        out(op.getOuts()[0]), group(op.getNumHeads() / pages.kvHeads),
+        out(op.getOuts()[0]), queriesAtOnce(attentionQueries(op)), group(attentionHeads(op)),
         tokenLanes(widest(pages.pageTokens)), channelLanes(widest(pages.headDim)),
-        queries(b.scratch(4 * group * pages.headDim)), sums(b.scratch(4 * group * pages.headDim)),
-        weights(b.scratch(4 * group * pages.pageTokens)), maxima(b.scratch(4 * group)),
-        totals(b.scratch(4 * group)) {}
+        queries(b.scratch(queriesAtOnce * stateBytes())),
+        sums(b.scratch(queriesAtOnce * stateBytes())),
+        weights(b.scratch(4 * group * pages.pageTokens)),
+        maxima(b.scratch(4 * group * queriesAtOnce)), totals(b.scratch(4 * group * queriesAtOnce)) {
+    if (queriesAtOnce == 1)
+      return;
+    keys = b.scratch(4 * pages.headDim * pages.pageTokens);
+    values = b.scratch(4 * pages.headDim * pages.pageTokens);
+  }
 
   void run() {
-    auto [first, last] = args.share(b, b.mulI(args.rows, pages.kvHeads));
-    b.loop(first, last, 1,
-           [&](Value unit) { emitUnit(b.divU(unit, pages.kvHeads), b.remU(unit, pages.kvHeads)); });
+    // Later rows see more tokens: whoever gets the last share would finish last.
+    int64_t perRow = op.getNumHeads() / group;
+    Value blocks = b.divU(b.addI(args.rows, queriesAtOnce - 1), queriesAtOnce);
+    args.forEachOwn(b, b.mulI(blocks, perRow), [&](Value unit) {
+      Value first = b.mulI(b.divU(unit, perRow), queriesAtOnce);
+      Value head = b.mulI(b.remU(unit, perRow), group);
+      Value end = b.minU(b.addI(first, queriesAtOnce), args.rows);
+      if (queriesAtOnce == 1)
+        return emitRun(first, end, head);
+      b.loop(first, end, 1, [&](Value row) { emitRunFrom(first, row, end, head); });
+    });
   }
 
 private:
@@ -50,41 +77,118 @@ private:
     return lanes;
   }
 
-  Value headRow(const Rows &rows, Value buffer, Value row, Value kvHead) {
+  int64_t stateBytes() const { return 4 * group * pages.headDim; } ///< of a row
+
+  Value headRow(const Rows &rows, Value buffer, Value row, Value head) {
     Value pointer = b.rowAt(args.pointer(buffer), row, rows.rowBytes);
-    return b.at(pointer, b.mulI(kvHead, group * pages.headDim * rows.elementBytes()));
+    return b.at(pointer, b.mulI(head, pages.headDim * rows.elementBytes()));
   }
 
-  void emitUnit(Value row, Value kvHead) {
+  /// If `row` is the first of `first` to `end` in its sequence: the rows that
+  /// follow it there.
+  void emitRunFrom(Value first, Value row, Value end, Value head) {
+    auto sequence = [&](Value row) {
+      return b.load(b.getI32Type(), b.rowAt(args.sequences, row, 4));
+    };
+    auto isSame = [&](Value x, Value y) { return b.cmpI(CmpIPredicate::eq, x, y); };
+    Value own = sequence(row);
+    Value isFirst = isSame(row, first);
+    Value before = sequence(
+        b.subI(row, b.extU(b.xorI(isFirst, b.constant(b.getI1Type(), 1)), b.getI64Type())));
+    Value starts = b.orI(isFirst, b.cmpI(CmpIPredicate::ne, before, own));
+    b.ifThen(starts, [&] {
+      Value runEnd =
+          b.loop(b.addI(row, 1), end, 1, {b.addI(row, 1)}, [&](Value next, ValueRange reached) {
+            Value follows = b.andI(isSame(next, reached[0]), isSame(sequence(next), own));
+            return SmallVector<Value>{b.addI(reached[0], b.extU(follows, b.getI64Type()))};
+          })[0];
+      emitRun(row, runEnd, head);
+    });
+  }
+
+  /// Rows [first, end), all of one sequence, and the heads from `head` on.
+  void emitRun(Value first, Value end, Value head) {
+    Value kvHead = b.divU(head, op.getNumHeads() / pages.kvHeads);
+    b.loop(first, end, 1, [&](Value row) { emitStart(row, b.subI(row, first), head); });
+    auto pageCount = [&](Value row) {
+      return b.addI(b.divU(pages.position(b, args, row), pages.pageTokens), 1);
+    };
+    Value count = pageCount(first);
+    if (queriesAtOnce > 1)
+      count = b.loop(first, end, 1, {count}, [&](Value row, ValueRange most) {
+        return SmallVector<Value>{b.maxS(most[0], pageCount(row))};
+      })[0];
+    b.loop(b.i64(0), count, 1, [&](Value index) {
+      Value page = pages.page(b, args, op.getCache(), first, index);
+      PageMatrix k{pages.keys(b, page, kvHead), pages.element, pages.keyRowBytes()};
+      PageMatrix v{pages.values(b, page, kvHead), pages.element, pages.valueRowBytes()};
+      if (queriesAtOnce > 1) {
+        k = emitConverted(k, keys, pages.headDim, pages.pageTokens, tokenLanes);
+        v = emitConverted(v, values, pages.pageTokens, pages.headDim, channelLanes);
+      }
+      b.loop(first, end, 1, [&](Value row) { emitPage(row, b.subI(row, first), index, k, v); });
+    });
+    b.loop(first, end, 1, [&](Value row) { emitEnd(row, b.subI(row, first), head); });
+  }
+
+  /// A copy of `matrix` in float32 at `to`.
+  PageMatrix emitConverted(const PageMatrix &matrix, Value to, int64_t rows, int64_t columns,
+                           int64_t lanes) {
+    b.loop(b.i64(0), b.i64(rows), 1, [&](Value row) {
+      for (int64_t column = 0; column < columns; column += lanes) {
+        Value from =
+            b.at(b.rowAt(matrix.pointer, row, matrix.rowBytes), column * pages.elementBytes());
+        b.store(loadF32(b, matrix.element, from, lanes),
+                b.at(b.rowAt(to, row, 4 * columns), 4 * column));
+      }
+    });
+    return {to, b.getF32Type(), 4 * columns};
+  }
+
+  /// The state of `row`, the `index`-th of its run, before the first page.
+  void emitStart(Value row, Value index, Value head) {
     Type f32 = b.getF32Type();
-    Value from = headRow(query, op.getQuery(), row, kvHead);
+    Value from = headRow(query, op.getQuery(), row, head);
+    Value state = b.mulI(index, stateBytes());
     b.loop(b.i64(0), b.i64(group * pages.headDim), channelLanes, [&](Value i) {
       Value q =
           loadF32(b, query.element, b.at(from, b.mulI(i, query.elementBytes())), channelLanes);
-      b.store(q, b.rowAt(queries, i, 4));
-      b.store(b.constantF(b.vecF32(channelLanes), 0.0), b.rowAt(sums, i, 4));
+      b.store(q, b.rowAt(b.at(queries, state), i, 4));
+      b.store(b.constantF(b.vecF32(channelLanes), 0.0), b.rowAt(b.at(sums, state), i, 4));
     });
-    for (int64_t head = 0; head < group; ++head) {
-      b.store(b.constantF(f32, -std::numeric_limits<float>::infinity()), b.at(maxima, 4 * head));
-      b.store(b.constantF(f32, 0.0), b.at(totals, 4 * head));
+    for (int64_t h = 0; h < group; ++h) {
+      Value offset = b.addI(b.mulI(index, 4 * group), 4 * h);
+      b.store(b.constantF(f32, -std::numeric_limits<float>::infinity()), b.at(maxima, offset));
+      b.store(b.constantF(f32, 0.0), b.at(totals, offset));
     }
+  }
+
+  /// Page `page` as far as `row` sees it.
+  void emitPage(Value row, Value index, Value page, const PageMatrix &k, const PageMatrix &v) {
     Value tokens = b.addI(pages.position(b, args, row), 1);
-    Value pageCount = b.divU(b.addI(tokens, pages.pageTokens - 1), pages.pageTokens);
-    b.loop(b.i64(0), pageCount, 1, [&](Value index) {
-      Value left = b.subI(tokens, b.mulI(index, pages.pageTokens));
-      Value valid = b.minU(left, b.i64(pages.pageTokens));
-      Value page = pages.page(b, args, op.getCache(), row, index);
-      emitScores(pages.keys(b, page, kvHead), valid);
-      for (int64_t head = 0; head < group; ++head)
-        emitSoftmax(head);
-      emitWeightedSum(pages.values(b, page, kvHead), valid);
-    });
-    Value to = headRow(out, op.getOuts()[0], row, kvHead);
-    for (int64_t head = 0; head < group; ++head) {
-      Value total = b.splat(b.load(f32, b.at(totals, 4 * head)), channelLanes);
+    Value start = b.mulI(page, pages.pageTokens);
+    Value state = b.mulI(index, stateBytes()), scalars = b.mulI(index, 4 * group);
+    auto emit = [&] {
+      Value valid = b.minU(b.subI(tokens, start), b.i64(pages.pageTokens));
+      emitScores(b.at(queries, state), k, valid);
+      for (int64_t h = 0; h < group; ++h)
+        emitSoftmax(b.at(sums, state), b.at(maxima, scalars), b.at(totals, scalars), h);
+      emitWeightedSum(b.at(sums, state), v, valid);
+    };
+    if (queriesAtOnce == 1)
+      return emit();
+    b.ifThen(b.cmpI(CmpIPredicate::ugt, tokens, start), emit);
+  }
+
+  void emitEnd(Value row, Value index, Value head) {
+    Value to = headRow(out, op.getOuts()[0], row, head);
+    for (int64_t h = 0; h < group; ++h) {
+      Value pointer = b.at(totals, b.addI(b.mulI(index, 4 * group), 4 * h));
+      Value total = b.splat(b.load(b.getF32Type(), pointer), channelLanes);
       b.loop(b.i64(0), b.i64(pages.headDim), channelLanes, [&](Value i) {
-        Value column = b.addI(i, head * pages.headDim);
-        Value y = b.divF(b.load(b.vecF32(channelLanes), b.rowAt(sums, column, 4)), total);
+        Value column = b.addI(i, h * pages.headDim);
+        Value sum = b.rowAt(b.at(sums, b.mulI(index, stateBytes())), column, 4);
+        Value y = b.divF(b.load(b.vecF32(channelLanes), sum), total);
         storeF32(b, out.element, y, b.at(to, b.mulI(column, out.elementBytes())));
       });
     }
@@ -105,7 +209,7 @@ private:
 
   /// weights[head][token] = scale * sum_d q[head][d] k[d][token]; -inf for tokens
   /// beyond the query's, whatever their slots hold.
-  void emitScores(Value keys, Value valid) {
+  void emitScores(Value queries, const PageMatrix &keys, Value valid) {
     double scale = op.getScale().convertToDouble();
     forBlocks(pages.pageTokens / tokenLanes, [&](int64_t head, int64_t heads, int64_t vector,
                                                  int64_t vectors) {
@@ -113,10 +217,10 @@ private:
           b.loop(b.i64(0), b.i64(pages.headDim), 1, zeros(heads * vectors, tokenLanes),
                  [&](Value d, ValueRange carried) {
                    SmallVector<Value> next(carried);
-                   Value row = b.rowAt(keys, d, pages.keyRowBytes());
+                   Value row = b.rowAt(keys.pointer, d, keys.rowBytes);
                    for (int64_t v = 0; v < vectors; ++v) {
-                     int64_t offset = (vector + v) * tokenLanes * pages.elementBytes();
-                     Value k = loadF32(b, pages.element, b.at(row, offset), tokenLanes);
+                     int64_t offset = (vector + v) * keys.rowBytes * tokenLanes / pages.pageTokens;
+                     Value k = loadF32(b, keys.element, b.at(row, offset), tokenLanes);
                      for (int64_t h = 0; h < heads; ++h) {
                        Value pointer = b.rowAt(b.at(queries, 4 * (head + h) * pages.headDim), d, 4);
                        Value q = b.splat(b.load(b.getF32Type(), pointer), tokenLanes);
@@ -152,7 +256,7 @@ private:
   }
 
   /// Scores to exp(score - maximum), and what came before to the new maximum.
-  void emitSoftmax(int64_t head) {
+  void emitSoftmax(Value sums, Value maxima, Value totals, int64_t head) {
     auto max = [&](Value x, Value y) {
       return b.select(b.cmpF(arith::CmpFPredicate::OGT, x, y), x, y);
     };
@@ -183,7 +287,7 @@ private:
   }
 
   /// sums[head][d] += sum over the valid tokens of weight * v[token][d].
-  void emitWeightedSum(Value values, Value valid) {
+  void emitWeightedSum(Value sums, const PageMatrix &values, Value valid) {
     forBlocks(pages.headDim / channelLanes, [&](int64_t head, int64_t heads, int64_t vector,
                                                 int64_t vectors) {
       auto sumAt = [&](int64_t h, int64_t v) {
@@ -196,10 +300,10 @@ private:
       SmallVector<Value> result =
           b.loop(b.i64(0), valid, 1, carried, [&](Value token, ValueRange before) {
             SmallVector<Value> next(before);
-            Value row = b.rowAt(values, token, pages.valueRowBytes());
+            Value row = b.rowAt(values.pointer, token, values.rowBytes);
             for (int64_t v = 0; v < vectors; ++v) {
-              int64_t offset = (vector + v) * channelLanes * pages.elementBytes();
-              Value x = loadF32(b, pages.element, b.at(row, offset), channelLanes);
+              int64_t offset = (vector + v) * values.rowBytes * channelLanes / pages.headDim;
+              Value x = loadF32(b, values.element, b.at(row, offset), channelLanes);
               for (int64_t h = 0; h < heads; ++h) {
                 Value pointer = b.rowAt(b.at(weights, weightOffset(head + h, 0)), token, 4);
                 Value weight = b.splat(b.load(b.getF32Type(), pointer), channelLanes);
@@ -220,11 +324,12 @@ private:
   const KernelArguments &args;
   CachePages pages;
   Rows query, out;
-  int64_t group;                    ///< heads that share a KV head
+  int64_t queriesAtOnce, group;     ///< rows and heads of a unit
   int64_t tokenLanes, channelLanes; ///< lanes of vectors along tokens and channels
-  Value queries, sums;              ///< stack, float32 [group][head_dim]
+  Value queries, sums;              ///< stack, float32 [queries][group][head_dim]
   Value weights;                    ///< stack, float32 [group][page_tokens]
-  Value maxima, totals;             ///< stack, float32 [group]
+  Value maxima, totals;             ///< stack, float32 [queries][group]
+  Value keys, values;               ///< stack, float32, a page
 };
 
 } // namespace

@@ -8,53 +8,72 @@
 #include "ElementConversions.h"
 #include "GemmOperands.h"
 #include "KernelEmitters.h"
+#include <numeric>
 
 using namespace mlir;
 using namespace qopt;
+
+/// Bytes of a panel: a third of a first-level cache, beside the rows' part.
+constexpr int64_t panelBytes = 16 << 10;
 
 namespace {
 
 /// The loop nest, outermost first:
 ///
 ///   this worker's tiles of channels, `block` at a time
-///     rows, `tile_m` at a time, then what is left in powers of two
+///     rows, `rows` at a time
 ///       stage: the rows' activations as float32 (int8 codes as they are), padded
 ///       with zeros to whole words, and their sums where a minimum or an offset
 ///       needs them
-///       tiles of the block: groups of K: words of a group: rows x vectors
+///       tiles of the block
+///         panels of K, a group or `panelBytes`: decoded once to float32 (int8
+///         codes and float32 weights are read where they are)
+///           rows, `tile_m` at a time, then what is left in powers of two:
+///           the panel's products, added to the row's sums
+///         rows: scales, epilogue, result
 ///
-/// A lane is a channel and K runs in order, so that tiles, blocks and workers
-/// change no bit of a result.
+/// One row alone needs no panel: `tiles` tiles at a time, words become operands
+/// in registers.
+///
+/// A lane is a channel and K runs in order, so that tiles, panels, blocks and
+/// workers change no bit of a result.
 class GemmEmitter {
 public:
   GemmEmitter(KernelBuilder &b, kernel::GemmOp op, const KernelArguments &args)
       : b(b), op(op), args(args), image(op.getWeight().getType()), in(op.getInput()),
         out(op.getOuts()[0]), lanes(b.lanes()), vectors(image.tileN / lanes),
-        tileM(parameter("tile_m", 1)), isInt8(in.element.isInteger(8)),
-        isGrouped(isGroupedType(op.getWeight().getType())), stagedBytes(isInt8 ? 1 : 4),
-        stagedRow(llvm::alignTo(image.groups() * image.steps() * image.kPack * stagedBytes, 64)),
-        staged(b.scratch(tileM * stagedRow)), sumsPerRow(isInt8 ? 1 : image.groups()) {
+        tileM(parameter("tile_m", 1)), rowsAtOnce(parameter("rows", tileM)),
+        isInt8(in.element.isInteger(8)), isGrouped(isGroupedType(op.getWeight().getType())),
+        isDecoded(!isInt8 && !image.element.isF32()), scale(operandScale(b, image, in.element)),
+        stagedBytes(isInt8 ? 1 : 4),
+        stagedRow(oddLines(image.groups() * image.steps() * image.kPack * stagedBytes)),
+        staged(b.scratch(rowsAtOnce * stagedRow)), sumsPerRow(isInt8 ? 1 : image.groups()) {
     if (isInt8 || image.minimum)
-      sums = b.scratch(4 * tileM * sumsPerRow);
+      sums = b.scratch(4 * rowsAtOnce * sumsPerRow);
+    if (rowsAtOnce == 1)
+      return;
+    totals = b.scratch(rowsAtOnce * totalsRow());
+    if (isDecoded)
+      decoded = b.scratch(4 * image.tileN * panelSteps() * image.kPack);
   }
 
   void run() {
     auto [first, last] = args.share(b, b.i64(image.tiles()));
     int64_t block = parameter("block", 8);
-    b.loop(first, last, block, [&](Value blockFirst) {
-      Value blockLast = b.minU(b.addI(blockFirst, block), last);
-      Value row = b.i64(0);
-      for (int64_t height = tileM; height > 0; height = largestPowerBelow(height)) {
-        Value count = b.divU(b.subI(args.rows, row), height);
-        Value end = b.addI(row, b.mulI(count, height));
-        b.loop(row, end, height, [&](Value row) { emitRows(row, height, blockFirst, blockLast); });
-        row = end;
-      }
+    b.loop(first, last, block, [&](Value firstTile) {
+      Value lastTile = b.minU(b.addI(firstTile, block), last);
+      b.loop(b.i64(0), args.rows, rowsAtOnce, [&](Value row) {
+        if (rowsAtOnce == 1)
+          return emitRow(row, firstTile, lastTile);
+        Value count = b.minU(b.subI(args.rows, row), b.i64(rowsAtOnce));
+        b.loop(b.i64(0), count, 1, [&](Value m) { emitStaging(b.addI(row, m), m); });
+        b.loop(firstTile, lastTile, 1, [&](Value tile) { emitTile(row, count, tile); });
+      });
     });
   }
 
 private:
-  using Accumulators = SmallVector<Value>; // [rows][vectors]
+  using Vectors = SmallVector<Value>; // [rows][vectors], sums in registers
 
   int64_t parameter(StringRef name, int64_t otherwise) {
     kernel::ScheduleAttr schedule = op.getScheduleAttr();
@@ -66,22 +85,15 @@ private:
     return quantized && quantized.isGrouped();
   }
 
-  static int64_t largestPowerBelow(int64_t value) {
-    return value <= 1 ? 0 : llvm::bit_floor(static_cast<uint64_t>(value - 1));
-  }
+  /// An odd number of cache lines: rows a power of two apart would all compete
+  /// for the same few places of the first-level cache.
+  static int64_t oddLines(int64_t bytes) { return 64 * (llvm::divideCeil(bytes, 64) | 1); }
 
-  Value stagedAt(int64_t row, Value k) {
-    return b.at(b.at(staged, row * stagedRow), b.mulI(k, stagedBytes));
-  }
+  VectorType sumType() { return isInt8 ? b.vecI32(lanes) : b.vecF32(lanes); }
+  Value zeroSum() { return isInt8 ? b.constant(sumType(), 0) : b.constantF(sumType(), 0.0); }
 
-  void emitRows(Value row, int64_t height, Value firstTile, Value lastTile) {
-    b.loop(b.i64(0), b.i64(height), 1, [&](Value m) { emitStaging(b.addI(row, m), m); });
-    // A few rows alone don't have the accumulators to hide an addition's latency.
-    int64_t width = height <= 2 ? parameter("tiles", 1) : 1;
-    Value whole = b.addI(firstTile, b.mulI(b.divU(b.subI(lastTile, firstTile), width), width));
-    b.loop(firstTile, whole, width, [&](Value tile) { emitTile(row, height, tile, width); });
-    if (width > 1)
-      b.loop(whole, lastTile, 1, [&](Value tile) { emitTile(row, height, tile, 1); });
+  Value weights(Value tile) {
+    return b.rowAt(args.pointer(op.getWeight()), tile, image.tileBytes());
   }
 
   //===--------------------------------------------------------------------===//
@@ -95,7 +107,7 @@ private:
       return emitByteStaging(from, to, m);
     b.loopColumns(image.k, lanes, [&](Value k, int64_t count) {
       Value x = loadF32(b, in.element, b.at(from, b.mulI(k, in.elementBytes())), count);
-      b.store(x, b.rowAt(to, k, 4));
+      b.store(scale == 1.0 ? x : b.mulF(x, scale), b.rowAt(to, k, 4));
     });
     emitPadding(to);
     if (image.minimum)
@@ -137,44 +149,39 @@ private:
   // Products
   //===--------------------------------------------------------------------===//
 
-  /// Rows [row, row + height) by the channels of `width` tiles from `tile`.
-  void emitTile(Value row, int64_t height, Value tile, int64_t width) {
-    Value first = b.rowAt(args.pointer(op.getWeight()), tile, image.tileBytes());
-    VectorType type = isInt8 ? b.vecI32(lanes) : b.vecF32(lanes);
-    Value zero = isInt8 ? b.constant(type, 0) : b.constantF(type, 0.0);
-    Accumulators zeros(height * width * vectors, zero);
-    Accumulators totals =
-        isGrouped ? b.loop(b.i64(0), b.i64(image.groups()), 1, zeros,
-                           [&](Value group, ValueRange before) {
-                             return emitGroup(first, group, height, width, zeros, before);
-                           })
-                  : emitWords(first, b.i64(0), height, width, zeros);
-    for (int64_t t = 0; t < width; ++t)
-      emitStores(row, height, b.addI(tile, t), b.at(first, t * image.tileBytes()), t * vectors,
-                 width * vectors, totals);
+  /// sums[m][v] += x[m] * w[v] for row pointers a constant distance apart.
+  void emitProducts(ArrayRef<Value> operands, Value activations, int64_t height, Vectors &sums) {
+    for (int64_t m = 0; m < height; ++m) {
+      Value pointer = b.at(activations, m * stagedRow);
+      Value x = isInt8 ? b.load(b.getI32Type(), pointer)
+                       : b.splat(b.load(b.getF32Type(), pointer), lanes);
+      for (auto [v, operand] : llvm::enumerate(operands)) {
+        Value &sum = sums[m * operands.size() + v];
+        sum = isInt8 ? dotBytes(b, sum, operand, x) : b.mulAdd(x, operand, sum);
+      }
+    }
   }
 
-  /// total + scale * (sum over the group) + minimum * (sum of activations).
-  Accumulators emitGroup(Value first, Value group, int64_t height, int64_t width,
-                         const Accumulators &zeros, ValueRange before) {
-    Value base = b.rowAt(first, group, image.groupBytes());
-    Accumulators partial = emitWords(base, b.mulI(group, image.group), height, width, zeros);
-    Accumulators totals(before);
-    for (int64_t v = 0; v < width * vectors; ++v) {
+  /// total + scale * (sum over the group) + minimum * (sum of activations), for
+  /// the vectors of all tiles at `base`; the activations' sums of rows from `m`.
+  void emitGroupTotals(Value base, Value group, Value m, int64_t height, const Vectors &partial,
+                       Vectors &results) {
+    int64_t count = results.size() / height;
+    for (int64_t v = 0; v < count; ++v) {
       Value scale = loadChannels(base, v, image.scale, image.codeBytes());
       Value minimum;
       if (image.minimum)
         minimum = loadChannels(base, v, image.minimum, image.codeBytes() + image.scaleBytes());
-      for (int64_t m = 0; m < height; ++m) {
-        Value &total = totals[m * width * vectors + v];
-        total = b.mulAdd(scale, partial[m * width * vectors + v], total);
+      for (int64_t i = 0; i < height; ++i) {
+        Value &total = results[i * count + v];
+        total = b.mulAdd(scale, partial[i * count + v], total);
         if (!minimum)
           continue;
-        Value sum = b.load(b.getF32Type(), b.rowAt(b.at(sums, 4 * m * sumsPerRow), group, 4));
+        Value index = b.addI(b.mulI(b.addI(m, i), sumsPerRow), group);
+        Value sum = b.load(b.getF32Type(), b.rowAt(sums, index, 4));
         total = b.mulAdd(minimum, b.splat(sum, lanes), total);
       }
     }
-    return totals;
   }
 
   /// One float of each channel of vector `v` (over all tiles), `offset` bytes
@@ -186,79 +193,199 @@ private:
     return loadF32(b, element, b.at(base, place), lanes);
   }
 
+  /// The words at `base` for each of `count` vectors of channels.
+  Vectors loadStep(Value base, int64_t count) {
+    Vectors words;
+    for (int64_t v = 0; v < count; ++v)
+      words.push_back(loadWords(
+          b, image, b.at(base, v / vectors * image.tileBytes() + v % vectors * lanes * 4), lanes));
+    return words;
+  }
+
+  //===--------------------------------------------------------------------===//
+  // One row
+  //===--------------------------------------------------------------------===//
+
+  void emitRow(Value row, Value firstTile, Value lastTile) {
+    emitStaging(row, b.i64(0));
+    int64_t width = parameter("tiles", 1);
+    Value whole = b.addI(firstTile, b.mulI(b.divU(b.subI(lastTile, firstTile), width), width));
+    b.loop(firstTile, whole, width, [&](Value tile) { emitRowTiles(row, tile, width); });
+    if (width > 1)
+      b.loop(whole, lastTile, 1, [&](Value tile) { emitRowTiles(row, tile, 1); });
+  }
+
+  void emitRowTiles(Value row, Value tile, int64_t width) {
+    Value first = weights(tile), m = b.i64(0);
+    Vectors zeros(width * vectors, zeroSum());
+    Vectors results = !isGrouped
+                          ? emitRowWords(first, b.i64(0), zeros)
+                          : b.loop(b.i64(0), b.i64(image.groups()), 1, zeros,
+                                   [&](Value group, ValueRange before) {
+                                     Value base = b.rowAt(first, group, image.groupBytes());
+                                     Vectors partial =
+                                         emitRowWords(base, b.mulI(group, image.group), zeros);
+                                     Vectors next(before);
+                                     emitGroupTotals(base, group, m, 1, partial, next);
+                                     return next;
+                                   });
+    for (int64_t t = 0; t < width; ++t)
+      emitResults(row, m, b.addI(tile, t), channelScales(b.at(first, t * image.tileBytes())),
+                  ArrayRef(results).slice(t * vectors, vectors));
+  }
+
   /// The words of one group (of all K where there are none), K in order.
-  Accumulators emitWords(Value base, Value firstK, int64_t height, int64_t width,
-                         const Accumulators &zeros) {
+  Vectors emitRowWords(Value base, Value firstK, const Vectors &zeros) {
     return b.loop(b.i64(0), b.i64(image.steps()), 1, zeros, [&](Value step, ValueRange before) {
-      Accumulators sums(before);
-      Value word = b.rowAt(base, step, image.stepBytes());
-      Value k = b.addI(firstK, b.mulI(step, image.kPack));
-      SmallVector<Value> words;
-      for (int64_t v = 0; v < width * vectors; ++v) {
-        int64_t offset = v / vectors * image.tileBytes() + v % vectors * lanes * 4;
-        words.push_back(loadWords(b, image, b.at(word, offset), lanes));
-      }
+      Vectors next(before);
+      Vectors words = loadStep(b.rowAt(base, step, image.stepBytes()), zeros.size());
+      Value x = b.rowAt(staged, b.addI(firstK, b.mulI(step, image.kPack)), stagedBytes);
       if (isInt8)
-        emitByteProducts(words, k, height, sums);
-      else
-        emitProducts(words, k, height, sums);
-      return sums;
+        emitProducts(words, x, 1, next);
+      for (int64_t i = 0; !isInt8 && i < image.kPack; ++i)
+        emitProducts(decodeWords(words, i), b.at(x, 4 * i), 1, next);
+      return next;
     });
   }
 
-  void emitByteProducts(ArrayRef<Value> words, Value k, int64_t height, Accumulators &sums) {
-    for (int64_t m = 0; m < height; ++m) {
-      Value x = b.load(b.getI32Type(), stagedAt(m, k));
-      for (auto [v, word] : llvm::enumerate(words)) {
-        Value &sum = sums[m * words.size() + v];
-        sum = dotBytes(b, sum, word, x);
-      }
-    }
-  }
-
-  void emitProducts(ArrayRef<Value> words, Value k, int64_t height, Accumulators &sums) {
-    for (int64_t i = 0; i < image.kPack; ++i) {
-      SmallVector<Value> weights;
-      for (Value word : words)
-        weights.push_back(decodeWord(b, image, word, i));
-      for (int64_t m = 0; m < height; ++m) {
-        Value x = b.load(b.getF32Type(), b.at(stagedAt(m, k), 4 * i));
-        Value spread = b.splat(x, lanes);
-        for (auto [v, weight] : llvm::enumerate(weights)) {
-          Value &sum = sums[m * words.size() + v];
-          sum = b.mulAdd(spread, weight, sum);
-        }
-      }
-    }
+  Vectors decodeWords(ArrayRef<Value> words, int64_t index) {
+    Vectors operands;
+    for (Value word : words)
+      operands.push_back(decodeWord(b, image, word, index, scale));
+    return operands;
   }
 
   //===--------------------------------------------------------------------===//
-  // Epilogue
+  // Many rows
   //===--------------------------------------------------------------------===//
 
-  /// Scales and stores one tile's sums: vectors [firstVector, + vectors) of
-  /// `stride` in each row of `totals`.
-  void emitStores(Value row, int64_t height, Value tile, Value base, int64_t firstVector,
-                  int64_t stride, const Accumulators &totals) {
-    SmallVector<Value> channelScales;
+  int64_t totalsRow() const { return 4 * image.tileN; }
+  Value totalAt(Value m, int64_t i, int64_t v) {
+    return b.at(b.rowAt(totals, m, totalsRow()), i * totalsRow() + 4 * v * lanes);
+  }
+
+  /// Words of a panel, at most.
+  int64_t panelSteps() const {
+    int64_t fit = panelBytes / (image.tileN * image.kPack * stagedBytes);
+    return isGrouped ? image.steps() : std::min(image.steps(), fit);
+  }
+
+  /// Rows [row, row + count) by the channels of one tile.
+  void emitTile(Value row, Value count, Value tile) {
+    Value first = weights(tile);
+    b.loop(b.i64(0), count, 1, [&](Value m) {
+      for (int64_t v = 0; v < vectors; ++v)
+        b.store(zeroSum(), totalAt(m, 0, v));
+    });
+    if (isGrouped) {
+      b.loop(b.i64(0), b.i64(image.groups()), 1, [&](Value group) {
+        Value base = b.rowAt(first, group, image.groupBytes());
+        emitPanel(base, b.mulI(group, image.group), image.steps(), count, group);
+      });
+    } else {
+      int64_t steps = panelSteps(), whole = image.steps() / steps, rest = image.steps() % steps;
+      auto emitPart = [&](Value index, int64_t steps) {
+        Value step = b.mulI(index, panelSteps());
+        emitPanel(b.rowAt(first, step, image.stepBytes()), b.mulI(step, image.kPack), steps, count,
+                  Value());
+      };
+      b.loop(b.i64(0), b.i64(whole), 1, [&](Value index) { emitPart(index, steps); });
+      if (rest > 0)
+        emitPart(b.i64(whole), rest);
+    }
+    Vectors scales = channelScales(first);
+    b.loop(b.i64(0), count, 1, [&](Value m) {
+      Vectors results;
+      for (int64_t v = 0; v < vectors; ++v)
+        results.push_back(b.load(sumType(), totalAt(m, 0, v)));
+      emitResults(b.addI(row, m), m, tile, scales, results);
+    });
+  }
+
+  /// `steps` words from `base` on, of every row; `group` is null where K has none.
+  void emitPanel(Value base, Value firstK, int64_t steps, Value count, Value group) {
+    Value panel = isDecoded ? decoded : base;
+    if (isDecoded)
+      b.loop(b.i64(0), b.i64(steps), 1, [&](Value step) {
+        Value from = b.rowAt(base, step, image.stepBytes());
+        Vectors words = loadStep(from, vectors);
+        // The next panel arrives while this one's products are computed.
+        for (int64_t line = 0; line < image.stepBytes(); line += 64)
+          b.prefetch(b.at(from, steps * image.stepBytes() + line));
+        Value to = b.rowAt(panel, step, image.kPack * totalsRow());
+        for (int64_t i = 0; i < image.kPack; ++i)
+          for (auto [v, operand] : llvm::enumerate(decodeWords(words, i)))
+            b.store(operand, b.at(to, i * totalsRow() + 4 * v * lanes));
+      });
+    Value m = b.i64(0);
+    for (int64_t height = tileM; height > 0; height = largestPowerBelow(height)) {
+      Value end = b.addI(m, b.mulI(b.divU(b.subI(count, m), height), height));
+      b.loop(m, end, height,
+             [&](Value m) { emitPanelRows(panel, base, firstK, steps, m, height, group); });
+      m = end;
+    }
+  }
+
+  static int64_t largestPowerBelow(int64_t value) {
+    return value <= 1 ? 0 : llvm::bit_floor(static_cast<uint64_t>(value - 1));
+  }
+
+  void emitPanelRows(Value panel, Value base, Value firstK, int64_t steps, Value m, int64_t height,
+                     Value group) {
+    Vectors before;
+    for (int64_t i = 0; i < height; ++i)
+      for (int64_t v = 0; v < vectors; ++v)
+        before.push_back(b.load(sumType(), totalAt(m, i, v)));
+    // A vector of the panel is an element of K, of int8 codes four.
+    int64_t perStep = isInt8 ? 1 : image.kPack, count = steps * perStep;
+    int64_t unrolled = std::gcd<int64_t>(count, 4), bytes = isInt8 ? 4 : stagedBytes;
+    Value x = b.at(b.rowAt(staged, m, stagedRow), b.mulI(firstK, stagedBytes));
+    Vectors start = group ? Vectors(before.size(), zeroSum()) : before;
+    Vectors results =
+        b.loop(b.i64(0), b.i64(count), unrolled, start, [&](Value index, ValueRange carried) {
+          Vectors next(carried);
+          for (int64_t u = 0; u < unrolled; ++u) {
+            Value from = b.at(b.rowAt(panel, index, totalsRow()), u * totalsRow());
+            Vectors operands;
+            for (int64_t v = 0; v < vectors; ++v)
+              operands.push_back(b.load(sumType(), b.at(from, 4 * v * lanes)));
+            emitProducts(operands, b.at(b.rowAt(x, index, bytes), u * bytes), height, next);
+          }
+          return next;
+        });
+    if (group) {
+      emitGroupTotals(base, group, m, height, results, before);
+      results = before;
+    }
+    for (int64_t i = 0; i < height; ++i)
+      for (int64_t v = 0; v < vectors; ++v)
+        b.store(results[i * vectors + v], totalAt(m, i, v));
+  }
+
+  //===--------------------------------------------------------------------===//
+  // Results
+  //===--------------------------------------------------------------------===//
+
+  /// The channels' scales of the tile at `first`; nothing where groups have them.
+  Vectors channelScales(Value first) {
+    Vectors scales;
     if (image.scale && !isGrouped)
       for (int64_t v = 0; v < vectors; ++v)
-        channelScales.push_back(loadChannels(base, v, image.scale, image.codeBytes()));
-    SmallVector<Value> results;
-    for (int64_t m = 0; m < height; ++m)
-      for (int64_t v = 0; v < vectors; ++v) {
-        Value sum = totals[m * stride + firstVector + v];
-        results.push_back(
-            emitScaled(sum, b.addI(row, m), m, channelScales.empty() ? Value() : channelScales[v]));
-      }
+        scales.push_back(loadChannels(first, v, image.scale, image.codeBytes()));
+    return scales;
+  }
+
+  /// Scales and stores the sums of one row, the `m`-th staged, in one tile.
+  void emitResults(Value row, Value m, Value tile, ArrayRef<Value> scales, ArrayRef<Value> sums) {
+    Vectors results;
+    for (auto [v, sum] : llvm::enumerate(sums))
+      results.push_back(emitScaled(sum, row, m, scales.empty() ? Value() : scales[v]));
     auto store = [&](int64_t columns) {
-      for (int64_t m = 0; m < height; ++m)
-        for (int64_t v = 0; v < vectors; ++v)
-          forPieces(std::min(lanes, columns - v * lanes), lanes, [&](int64_t first, int64_t count) {
-            Value piece = b.slice(results[m * vectors + v], first, count);
-            Value column = b.addI(b.mulI(tile, image.tileN), v * lanes + first);
-            emitStore(b.addI(row, m), column, piece);
-          });
+      for (int64_t v = 0; v < vectors; ++v)
+        forPieces(std::min(lanes, columns - v * lanes), lanes, [&](int64_t first, int64_t count) {
+          Value column = b.addI(b.mulI(tile, image.tileN), v * lanes + first);
+          emitStore(row, column, b.slice(results[v], first, count));
+        });
     };
     int64_t lastColumns = image.n - (image.tiles() - 1) * image.tileN;
     if (lastColumns == image.tileN)
@@ -268,9 +395,9 @@ private:
   }
 
   /// (sum * token's scale) * channel's scale; of bytes the sum without the offset.
-  Value emitScaled(Value sum, Value row, int64_t m, Value channelScale) {
+  Value emitScaled(Value sum, Value row, Value m, Value channelScale) {
     if (isInt8) {
-      Value rowSum = b.load(b.getI32Type(), b.at(sums, 4 * m));
+      Value rowSum = b.load(b.getI32Type(), b.rowAt(sums, m, 4));
       sum = b.toFloat(b.subI(sum, b.splat(b.mulI(rowSum, 128), lanes)));
     }
     if (op.getScales()) {
@@ -301,60 +428,21 @@ private:
   const KernelArguments &args;
   WeightImage image;
   Rows in, out;
-  int64_t lanes, vectors; ///< of a vector; of a tile
-  int64_t tileM;
+  int64_t lanes, vectors;    ///< of a vector; of a tile
+  int64_t tileM, rowsAtOnce; ///< rows of a micro-kernel; rows that are staged
   bool isInt8, isGrouped;
+  bool isDecoded;                 ///< whether panels are decoded to float32
+  double scale;                   ///< of staged activations, divided out of weights
   int64_t stagedBytes, stagedRow; ///< of an element, of a row
-  Value staged;                   ///< stack, [tile_m][stagedRow]
+  Value staged;                   ///< stack, [rows][stagedRow]
   int64_t sumsPerRow;
-  Value sums; ///< stack, [tile_m][sumsPerRow] of float32 by group, or of int32
+  Value sums;    ///< stack, [rows][sumsPerRow] of float32 by group, or of int32
+  Value totals;  ///< stack, [rows][tileN] of float32 or int32
+  Value decoded; ///< stack, [K of a panel][tileN] of float32
 };
 
 } // namespace
 
 void qopt::emitGemm(KernelBuilder &b, kernel::GemmOp op, const KernelArguments &args) {
   GemmEmitter(b, op, args).run();
-}
-
-void qopt::emitEmbedding(KernelBuilder &b, kernel::EmbeddingOp op, const KernelArguments &args) {
-  WeightImage image(op.getTable().getType());
-  Rows out(op.getOuts()[0]);
-  auto [first, last] = args.share(b, args.rows);
-  b.loop(first, last, 1, [&](Value row) {
-    Value token = b.extU(b.load(b.getI32Type(), b.rowAt(args.pointer(op.getTokens()), row, 4)),
-                         b.getI64Type());
-    Value tile =
-        b.rowAt(args.pointer(op.getTable()), b.divU(token, image.tileN), image.tileBytes());
-    Value channel = b.remU(token, image.tileN);
-    Value outRow = b.rowAt(args.pointer(op.getOuts()[0]), row, out.rowBytes);
-    b.loop(b.i64(0), b.i64(image.groups()), 1, [&](Value group) {
-      Value base = b.rowAt(tile, group, image.groupBytes());
-      auto channelFloat = [&](Type element, int64_t offset) {
-        Value pointer = b.rowAt(b.at(base, offset), channel, element.getIntOrFloatBitWidth() / 8);
-        return loadF32(b, element, pointer, 1);
-      };
-      Value scale, minimum;
-      if (image.scale)
-        scale = channelFloat(image.scale, image.codeBytes());
-      if (image.minimum)
-        minimum = channelFloat(image.minimum, image.codeBytes() + image.scaleBytes());
-      auto emitWord = [&](Value step, int64_t elements) {
-        Value pointer = b.rowAt(b.rowAt(base, step, image.stepBytes()), channel, 4);
-        Value word = loadWords(b, image, pointer, 1);
-        for (int64_t i = 0; i < elements; ++i) {
-          Value value = decodeWord(b, image, word, i);
-          if (scale)
-            value = b.mulF(value, scale);
-          if (minimum)
-            value = b.addF(value, minimum);
-          Value column = b.addI(b.addI(b.mulI(group, image.group), b.mulI(step, image.kPack)), i);
-          storeF32(b, out.element, value, b.rowAt(outRow, column, out.elementBytes()));
-        }
-      };
-      int64_t whole = image.group / image.kPack;
-      b.loop(b.i64(0), b.i64(whole), 1, [&](Value step) { emitWord(step, image.kPack); });
-      if (int64_t rest = image.group % image.kPack)
-        emitWord(b.i64(whole), rest);
-    });
-  });
 }

@@ -7,6 +7,8 @@
 
 #include "GemmOperands.h"
 #include "ElementConversions.h"
+#include "qopt/Support/Float.h"
+#include <cmath>
 
 using namespace mlir;
 using namespace qopt;
@@ -57,17 +59,50 @@ static Value decodeE4M3(KernelBuilder &b, Value words, int64_t index) {
   return b.bitcast(b.orI(b.bitcast(value, b.getI32Type()), sign), b.getF32Type());
 }
 
-Value qopt::decodeWord(KernelBuilder &b, const WeightImage &image, Value words, int64_t index) {
+/// e4m3 without NaN, divided by 2^8, of the even or the odd bytes of all words at
+/// once: bf16 in halves of words. With that scale the exponent's bits need no
+/// carry; subnormals come from a table.
+static Value decodeE4M3Pairs(KernelBuilder &b, Value words, bool isOdd) {
+  Value halves = b.bitcast(words, b.getI16Type());
+  Value code = isOdd ? b.shrU(halves, 8) : halves; // and bits that nobody looks at
+  Value upper = isOdd ? halves : b.shl(halves, 8);
+  Value bits = b.andI(b.shrS(upper, 4), 0x87f0); // sign, exponent - 112, mantissa
+  SmallVector<int16_t> table(32, 0);             // of the low five bits
+  for (int16_t mantissa = 0; mantissa < 8; ++mantissa)
+    table[mantissa] = floatToBf16(std::ldexp(mantissa, -17)) ^ mantissa << 4;
+  Value subnormal = b.callIntrinsic("llvm.x86.avx512.permvar.hi.512", halves.getType(),
+                                    {b.constantVector(table), code});
+  auto constant = [&](int64_t value) { return b.constant(halves.getType(), value); };
+  Value exponent = b.andI(halves, isOdd ? 0x7800 : 0x0078);
+  Value isSubnormal = b.cmpI(arith::CmpIPredicate::eq, exponent, constant(0));
+  return b.xorI(bits, b.select(isSubnormal, subnormal, constant(112 << 7)));
+}
+
+/// The element `index` of words that hold pairs of bf16.
+static Value decodeBF16(KernelBuilder &b, Value words, int64_t index) {
+  Value bits = index == 0 ? b.shl(words, 16) : b.andI(words, 0xffff0000);
+  return b.bitcast(bits, b.getF32Type());
+}
+
+double qopt::operandScale(KernelBuilder &b, const WeightImage &image, Type activations) {
+  bool isE4M3 = isa<Float8E4M3FNType>(image.element) && isa<Float8E4M3FNType>(activations);
+  return isE4M3 && b.target.avx512 ? 0x1p8 : 1.0;
+}
+
+Value qopt::decodeWord(KernelBuilder &b, const WeightImage &image, Value words, int64_t index,
+                       double scale) {
   if (image.element.isF32())
     return words;
+  if (scale != 1.0) {
+    Value pairs = decodeE4M3Pairs(b, words, index % 2 == 1);
+    return decodeBF16(b, b.bitcast(pairs, b.getI32Type()), index / 2);
+  }
   if (image.codeBits == 4)
     return decodeNibble(b, words, nibbleBit(index), image.element.isSignlessInteger());
   if (image.element.isInteger(8))
     return decodeByte(b, words, index);
-  if (image.element.isBF16()) {
-    Value bits = index == 0 ? b.shl(words, 16) : b.andI(words, 0xffff0000);
-    return b.bitcast(bits, b.getF32Type());
-  }
+  if (image.element.isBF16())
+    return decodeBF16(b, words, index);
   if (isa<Float8E4M3FNType>(image.element))
     return decodeE4M3(b, words, index);
   Value bits = b.trunc(b.shrU(words, 16 * index), b.getI16Type());

@@ -30,8 +30,14 @@ bool hasOperands(const WeightImage &image);
 /// Words of `lanes` channels at `pointer`.
 Value loadWords(KernelBuilder &b, const WeightImage &image, Value pointer, int64_t lanes);
 
-/// Element `index` < kPack of every word as float32, exactly, without its scale.
-Value decodeWord(KernelBuilder &b, const WeightImage &image, Value words, int64_t index);
+/// A power of two: operands of weights may be smaller by it, where that makes them
+/// cheap, when activations are larger by it. Their products are the same numbers.
+double operandScale(KernelBuilder &b, const WeightImage &image, Type activations);
+
+/// Element `index` < kPack of every word as float32, exactly, without its scale and
+/// divided by `scale`, which is 1 or, for 16 lanes, `operandScale`.
+Value decodeWord(KernelBuilder &b, const WeightImage &image, Value words, int64_t index,
+                 double scale = 1.0);
 
 /// acc (i32 lanes) += the sum of four products of unsigned bytes (weights offset
 /// by 128) in `words` and signed ones in `activation`, an i32 scalar; exact.

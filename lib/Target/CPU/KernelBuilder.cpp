@@ -35,6 +35,11 @@ Value KernelBuilder::constantVector(ArrayRef<float> values) {
   return arith::ConstantOp::create(*this, cast<TypedAttr>(attr));
 }
 
+Value KernelBuilder::constantVector(ArrayRef<int16_t> values) {
+  auto attr = DenseElementsAttr::get(vec(values.size(), getI16Type()), values);
+  return arith::ConstantOp::create(*this, cast<TypedAttr>(attr));
+}
+
 Value KernelBuilder::mulAdd(Value a, Value b, Value c) {
   if (target.avx2)
     return math::FmaOp::create(*this, a, b, c);
@@ -117,6 +122,10 @@ void KernelBuilder::store(Value value, Value pointer) {
   LLVM::StoreOp::create(*this, value, pointer, alignmentOf(value.getType()));
 }
 
+void KernelBuilder::prefetch(Value pointer) {
+  LLVM::Prefetch::create(*this, pointer, /*rw=*/0, /*hint=*/3, /*cache=*/1);
+}
+
 Value KernelBuilder::scratch(int64_t bytes) {
   InsertionGuard guard(*this);
   auto function = getInsertionBlock()->getParentOp();
@@ -134,7 +143,13 @@ Value KernelBuilder::scratch(int64_t bytes) {
 SmallVector<Value>
 KernelBuilder::loop(Value low, Value high, int64_t step, ValueRange carried,
                     llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
-  auto loop = scf::ForOp::create(*this, low, high, i64(step), carried,
+  return loopBy(low, high, i64(step), carried, body);
+}
+
+SmallVector<Value>
+KernelBuilder::loopBy(Value low, Value high, Value step, ValueRange carried,
+                      llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+  auto loop = scf::ForOp::create(*this, low, high, step, carried,
                                  [](OpBuilder &, Location, Value, ValueRange) {});
   InsertionGuard guard(*this);
   // Without carried values the loop comes with its terminator.
@@ -206,6 +221,14 @@ KernelArguments::KernelArguments(KernelBuilder &b, Operation *launch, Value args
     blockTableStride = next();
   }
   rows = next();
+}
+
+void KernelArguments::forEachOwn(KernelBuilder &b, Value count,
+                                 llvm::function_ref<void(Value)> body) const {
+  b.loopBy(worker, count, workers, {}, [&](Value unit, ValueRange) {
+    body(unit);
+    return SmallVector<Value>();
+  });
 }
 
 std::pair<Value, Value> KernelArguments::share(KernelBuilder &b, Value count) const {

@@ -56,6 +56,7 @@ public:
   Value constantF(Type type, double value);
   /// A vector constant of these elements.
   Value constantVector(ArrayRef<float> values);
+  Value constantVector(ArrayRef<int16_t> values);
   Value i64(int64_t value) { return constant(getI64Type(), value); }
 
   //===--------------------------------------------------------------------===//
@@ -68,6 +69,7 @@ public:
   Value divU(Value a, Value b) { return mlir::arith::DivUIOp::create(*this, a, b); }
   Value andI(Value a, Value b) { return mlir::arith::AndIOp::create(*this, a, b); }
   Value orI(Value a, Value b) { return mlir::arith::OrIOp::create(*this, a, b); }
+  Value xorI(Value a, Value b) { return mlir::arith::XOrIOp::create(*this, a, b); }
   Value minU(Value a, Value b) { return mlir::arith::MinUIOp::create(*this, a, b); }
   Value maxS(Value a, Value b) { return mlir::arith::MaxSIOp::create(*this, a, b); }
 
@@ -162,6 +164,8 @@ public:
   }
   Value load(Type type, Value pointer);
   void store(Value value, Value pointer);
+  /// Asks for the cache line at `pointer`, which may lie beyond what is mapped.
+  void prefetch(Value pointer);
   /// Bytes on the worker's stack, aligned to 64.
   Value scratch(int64_t bytes);
 
@@ -173,6 +177,9 @@ public:
   SmallVector<Value> loop(Value low, Value high, int64_t step, ValueRange carried,
                           llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body);
   void loop(Value low, Value high, int64_t step, llvm::function_ref<void(Value)> body);
+  /// The same with a step that the code computes.
+  SmallVector<Value> loopBy(Value low, Value high, Value step, ValueRange carried,
+                            llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body);
   void ifThen(Value condition, llvm::function_ref<void()> then,
               llvm::function_ref<void()> otherwise = nullptr);
 
@@ -198,6 +205,9 @@ struct KernelArguments {
 
   /// The share [first, last) of `count` units that is this worker's.
   std::pair<Value, Value> share(KernelBuilder &b, Value count) const;
+  /// body(unit) for every `workers`-th of `count` units: for units whose cost
+  /// grows from first to last.
+  void forEachOwn(KernelBuilder &b, Value count, llvm::function_ref<void(Value)> body) const;
 };
 
 /// A buffer's row in bytes, element and columns.

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "LaunchNames.h"
+#include "qopt/Target/CPU/Schedule.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -88,8 +89,10 @@ std::string qopt::launchName(Operation *launch) {
   std::string name = launch->getName().stripDialect().str();
   if (auto attention = dyn_cast<kernel::AttentionOp>(launch)) {
     KVCacheType cache = attention.getCache().getType();
-    return name + "_h" + std::to_string(attention.getNumHeads()) + "_kv" +
-           std::to_string(cache.getKvHeads()) + "_d" + std::to_string(cache.getHeadDim());
+    name += "_h" + std::to_string(attention.getNumHeads()) + "_kv" +
+            std::to_string(cache.getKvHeads()) + "_d" + std::to_string(cache.getHeadDim());
+    int64_t queries = attentionQueries(attention);
+    return queries == 1 ? name : name + "_q" + std::to_string(queries);
   }
   if (auto append = dyn_cast<kernel::KVAppendOp>(launch))
     return name + "_k" + columns(append.getKey());

@@ -13,6 +13,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
 #include "qopt/Target/CPU/Passes.h"
+#include "qopt/Target/CPU/Schedule.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -34,7 +35,7 @@ LaunchUnits qopt::launchUnits(Operation *launch) {
   if (auto gemm = dyn_cast<kernel::GemmOp>(launch))
     return {static_cast<uint64_t>(WeightImage(gemm.getWeight().getType()).tiles()), 0, 0};
   if (auto attention = dyn_cast<kernel::AttentionOp>(launch))
-    return {0, static_cast<uint64_t>(attention.getCache().getType().getKvHeads()), 0};
+    return {0, static_cast<uint64_t>(attention.getNumHeads() / attentionHeads(attention)), 0};
   if (isa<kernel::GatherOp>(launch))
     return {0, 0, 1};
   return {0, 1, 0};

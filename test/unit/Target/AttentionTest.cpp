@@ -28,7 +28,9 @@ const Model models[] = {
     {9, 3, 64, 64, true}, {4, 1, 16, 64, false}, {2, 2, 128, 16, true}, {6, 2, 20, 12, true}};
 constexpr int64_t layers = 2, layer = 1;
 
-/// Launches of a model: table, rope, rope_append, kv_append, attention.
+/// Launches of a model: table, rope, rope_append, kv_append, attention of a row at
+/// a time, and of four rows and one head.
+constexpr size_t launches = 6, oneRow = 4, fourRows = 5;
 std::string planText(const Model &m) {
   const char *type = m.isBF16 ? "bf16" : "f32";
   std::string cache = llvm::formatv(
@@ -56,6 +58,10 @@ kernel.plan @p{5}_{4} max_tokens = 64 max_logit_rows = 64 {{
     : ({2}, {2}, {0}, !qopt.batch) -> ()
   kernel.attention ins(%qr, %cache, %batch) outs(%y)
     {{layer = 1 : i64, num_heads = {5} : i64, scale = 2.0e-1 : f64}
+    : ({1}, {0}, !qopt.batch, {1}) -> ()
+  kernel.attention ins(%qr, %cache, %batch) outs(%y)
+    {{layer = 1 : i64, num_heads = {5} : i64, scale = 2.0e-1 : f64,
+     schedule = #kernel.schedule<{{queries = 4 : i64, heads = 1 : i64}, reason = "">}
     : ({1}, {0}, !qopt.batch, {1}) -> ()
 })",
                        cache, q, k, "", m.headDim, m.heads);
@@ -131,7 +137,7 @@ public:
   }
 
   Elements run(const std::vector<Token> &tokens, const std::vector<int64_t> &steps, bool fused,
-               uint64_t workers) {
+               uint64_t workers, size_t attention = oneRow) {
     int64_t columns = model.heads * model.headDim, kvColumns = model.kvHeads * model.headDim;
     Elements rotated(model.isBF16, std::vector<float>(tokens.size() * columns, nan)), y = rotated;
     uint64_t cache = pool.data(layer * pageElements / layers);
@@ -166,7 +172,7 @@ public:
                   stride, rows},
                  workers);
       }
-      plan.run(first + 4,
+      plan.run(first + attention,
                {out, cache, address(positions), address(sequences), tables, stride,
                 y.data(begin * columns), rows},
                workers);
@@ -268,8 +274,9 @@ TEST_P(AttentionTest, MatchesFloat64HoweverTheStepsAreCut) {
     Elements q(m.isBF16, randomValues(count * m.heads * m.headDim, 1));
     Elements k(m.isBF16, randomValues(count * m.kvHeads * m.headDim, 2));
     Elements v(m.isBF16, randomValues(count * m.kvHeads * m.headDim, 3, 0.5f));
-    auto run = [&](const std::vector<int64_t> &steps, bool fused, uint64_t workers) {
-      return Runner(plan, 5 * i, m, q, k, v).run(tokens, steps, fused, workers);
+    auto run = [&](const std::vector<int64_t> &steps, bool fused, uint64_t workers,
+                   size_t attention = oneRow) {
+      return Runner(plan, launches * i, m, q, k, v).run(tokens, steps, fused, workers, attention);
     };
     Elements whole = run({count}, true, 1);
     std::vector<double> expected = reference(m, tokens, q, k, v);
@@ -282,6 +289,8 @@ TEST_P(AttentionTest, MatchesFloat64HoweverTheStepsAreCut) {
     EXPECT_TRUE(whole == run(std::vector<int64_t>(count, 1), true, 1)) << "token by token";
     EXPECT_TRUE(whole == run({7, 64, count - 71}, true, 3)) << "chunks and workers";
     EXPECT_TRUE(whole == run({count}, false, 2)) << "unfused";
+    EXPECT_TRUE(whole == run({count}, true, 1, fourRows)) << "several rows at once";
+    EXPECT_TRUE(whole == run({7, 64, count - 71}, true, 3, fourRows)) << "the same in chunks";
   }
 }
 

@@ -152,14 +152,20 @@ protected:
   mlir::MLIRContext context;
 };
 
+/// How a plan cuts its rows.
+struct Tiling {
+  int64_t tileM, rows;
+};
+const Tiling tilings[] = {{1, 1}, {7, 7}, {6, 24}};
+
 /// y = x w^T + bias + residual, to float32.
 std::string planText(const Format &format, const Shape &shape, kernel::PackedType weight,
-                     int64_t tileM) {
+                     const Tiling &tiling) {
   std::string packed;
   llvm::raw_string_ostream(packed) << weight;
   bool isCode = format.input == Input::int8 || format.input == Input::e4m3;
   return llvm::formatv(
-      R"(kernel.plan @p{5}_{1}_{2} max_tokens = 70 max_logit_rows = 70 {{
+      R"(kernel.plan @p{5}_{3}_{1}_{2} max_tokens = 70 max_logit_rows = 70 {{
   %x = kernel.alloc : memref<?x{2}x{0}>
   %s = kernel.alloc : memref<?xf32>
   %w = kernel.weight @w : {4}
@@ -167,7 +173,7 @@ std::string planText(const Format &format, const Shape &shape, kernel::PackedTyp
   %r = kernel.alloc : memref<?x{1}xbf16>
   %y = kernel.alloc : memref<?x{1}xf32>
   kernel.gemm ins(%x{6}, %w) extras(%b, %r) outs(%y) attributes {{
-    schedule = #kernel.schedule<{{tile_m = {5} : i64, tiles = 2 : i64, block = 2 : i64}, reason = "">}
+    schedule = #kernel.schedule<{{tile_m = {5} : i64, rows = {3} : i64, tiles = 2 : i64, block = 2 : i64}, reason = "">}
     epilogue {{
   ^bb0(%acc: f32, %b0: f32, %r0: bf16):
     %0 = arith.addf %acc, %b0 : f32
@@ -177,8 +183,8 @@ std::string planText(const Format &format, const Shape &shape, kernel::PackedTyp
   } : (memref<?x{2}x{0}>, {7}{4}, memref<{1}xf32>, memref<?x{1}xbf16>, memref<?x{1}xf32>) -> ()
 }
 )",
-      elementOf(format.input), shape.n, shape.k, "", packed, tileM, isCode ? " scales %s" : "",
-      isCode ? "memref<?xf32>, " : "");
+      elementOf(format.input), shape.n, shape.k, tiling.rows, packed, tiling.tileM,
+      isCode ? " scales %s" : "", isCode ? "memref<?xf32>, " : "");
 }
 
 constexpr int64_t maxTokens = 70;
@@ -191,11 +197,10 @@ TEST_P(GemmTest, MatchesFloat64WhateverTheTiles) {
   std::vector<Shape> cases(std::begin(shapes), std::end(shapes));
   if (!format.scheme || format.scheme->groupSize == 0)
     cases.push_back({37, 131});
-  const int64_t tileMs[] = {1, 7};
   std::string text;
   for (const Shape &shape : cases)
-    for (int64_t tileM : tileMs)
-      text += planText(format, shape, packedType(format, shape, *target), tileM);
+    for (const Tiling &tiling : tilings)
+      text += planText(format, shape, packedType(format, shape, *target), tiling);
   CompiledPlan plan(text, targetName);
   ASSERT_TRUE(plan.valid());
 
@@ -230,7 +235,7 @@ TEST_P(GemmTest, MatchesFloat64WhateverTheTiles) {
       return y;
     };
 
-    std::vector<float> all = run(std::size(tileMs) * index, maxTokens, 1);
+    std::vector<float> all = run(std::size(tilings) * index, maxTokens, 1);
     double error = 0, signal = 0;
     for (size_t i = 0; i < all.size(); ++i) {
       error += (all[i] - expected[i]) * (all[i] - expected[i]);
@@ -238,17 +243,60 @@ TEST_P(GemmTest, MatchesFloat64WhateverTheTiles) {
     }
     EXPECT_LT(std::sqrt(error / signal), 1e-6) << shape.n << "x" << shape.k;
 
-    for (size_t m = 0; m < std::size(tileMs); ++m)
+    for (size_t m = 0; m < std::size(tilings); ++m)
       for (int64_t tokens : {1, 2, 3, 5, 6, 7, 8, 13, 29, 70})
         for (uint64_t workers : {1, 2, 3}) {
-          std::vector<float> y = run(std::size(tileMs) * index + m, tokens, workers);
+          std::vector<float> y = run(std::size(tilings) * index + m, tokens, workers);
           int64_t used = tokens * shape.n;
           ASSERT_EQ(std::memcmp(y.data(), all.data(), used * sizeof(float)), 0)
-              << plan.entry(std::size(tileMs) * index + m) << " with " << tokens << " tokens, "
+              << plan.entry(std::size(tilings) * index + m) << " with " << tokens << " tokens, "
               << workers << " workers";
           for (size_t i = used; i < y.size(); ++i)
             ASSERT_TRUE(std::isnan(y[i])) << "wrote beyond its rows";
         }
+  }
+}
+
+/// One token for each element of K, so that every weight comes out by itself.
+TEST_P(GemmTest, ReadsEveryE4M3Code) {
+  const auto &[format, targetName] = GetParam();
+  if (!format.scheme || format.scheme->storage != Storage::e4m3)
+    return;
+  llvm::Expected<CPUTarget> target = CPUTarget::parse(targetName);
+  ASSERT_TRUE(static_cast<bool>(target));
+  const Shape shape{64, 64};
+  kernel::PackedType type = packedType(format, shape, *target);
+  std::vector<float> values;
+  for (int64_t i = 0; i < shape.n * shape.k; ++i) {
+    uint8_t code = static_cast<uint8_t>(i * 5 % 256);
+    bool isScale = i % shape.k == 0 || (code & 0x7f) == 0x7f; // 448 makes the scale 1
+    values.push_back(isScale ? 448.0f : static_cast<float>(codeValue(Storage::e4m3, code)));
+  }
+  MemoryTensor tensor("w", shape.n, shape.k, values);
+  std::vector<char> image;
+  auto append = [&](llvm::ArrayRef<char> bytes) {
+    image.insert(image.end(), bytes.begin(), bytes.end());
+    return llvm::Error::success();
+  };
+  ErrorEnergy energy;
+  ASSERT_FALSE(static_cast<bool>(packWeight(type, {&tensor}, false, append, energy)));
+  std::string text;
+  for (const Tiling &tiling : tilings)
+    text += planText(format, shape, type, tiling);
+  CompiledPlan plan(text, targetName);
+  ASSERT_TRUE(plan.valid());
+
+  std::vector<uint8_t> input(shape.k * shape.k);
+  for (int64_t k = 0; k < shape.k; ++k)
+    input[k * shape.k + k] = 0x38; // 1
+  std::vector<float> scales(shape.k, 1.0f), bias(shape.n), y(shape.k * shape.n);
+  std::vector<uint16_t> residual(shape.k * shape.n);
+  for (size_t launch = 0; launch < std::size(tilings); ++launch) {
+    plan.run(launch, {address(input), address(scales), address(image), address(bias),
+                      address(residual), address(y), static_cast<uint64_t>(shape.k)});
+    for (int64_t k = 0; k < shape.k; ++k)
+      for (int64_t n = 0; n < shape.n; ++n)
+        ASSERT_EQ(y[k * shape.n + n], values[n * shape.k + k]) << plan.entry(launch);
   }
 }
 

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Parser/Parser.h"
 #include "qopt/Target/CPU/CPUTarget.h"
 #include "qopt/Target/CPU/Passes.h"
@@ -100,12 +101,29 @@ TEST_F(TargetTest, UnitsFollowTheShapes) {
 TEST_F(TargetTest, SchedulesFitRegistersAndStack) {
   CPUTarget v4 = target("cpu:x86-64-v4");
   mlir::Operation *gemm = launch("kernel.gemm");
-  EXPECT_EQ(cpuSchedule(gemm, 1, v4).get("tile_m", 0), 1);
+  EXPECT_EQ(cpuSchedule(gemm, 1, v4).get("rows", 0), 1);
+  EXPECT_EQ(cpuSchedule(gemm, 1, v4).getRejected().size(), 2u);
   // 100,000 float32 a row: two rows fit 1 MiB.
   kernel::ScheduleAttr large = cpuSchedule(gemm, 512, v4);
   EXPECT_EQ(large.get("tile_m", 0), 2);
-  EXPECT_EQ(large.getRejected().size(), 2u);
-  EXPECT_EQ(cpuSchedule(launch("kernel.attention"), 1, v4), nullptr);
+  EXPECT_EQ(large.get("rows", 0), 2);
+  EXPECT_EQ(large.getRejected().size(), 1u);
+}
+
+TEST_F(TargetTest, AttentionSharesPagesInPromptsOnly) {
+  CPUTarget v4 = target("cpu:x86-64-v4");
+  mlir::Operation *attention = launch("kernel.attention");
+  EXPECT_EQ(cpuSchedule(attention, 1, v4).get("queries", 0), 1);
+  EXPECT_EQ(cpuSchedule(attention, 8, v4).get("queries", 0), 1);
+  EXPECT_EQ(cpuSchedule(attention, 64, v4).get("queries", 0), 8);
+  EXPECT_EQ(cpuSchedule(attention, 64, v4).get("heads", 0), 3);
+  EXPECT_EQ(launchUnits(attention).perToken, 3u);
+  attention->setAttr(
+      "schedule",
+      mlir::parseAttribute("#kernel.schedule<{queries = 1 : i64, heads = 1 : i64}, reason = \"\">",
+                           &context));
+  EXPECT_EQ(launchUnits(attention).perToken, 9u);
+  EXPECT_EQ(cpuSchedule(launch("kernel.gather"), 64, v4), nullptr);
 }
 
 TEST_F(TargetTest, ObjectsAreTheSameBytesAndNeedNothing) {
