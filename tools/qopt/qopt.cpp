@@ -20,6 +20,7 @@ static int run(int argc, char **argv) {
   qopt::addRunCommand(program);
   qopt::addInspectCommand(program);
   qopt::addEvalCommand(program);
+  qopt::addBenchCommand(program);
   // Its own message would be that a command is missing.
   std::string names;
   bool known = argc < 2 || argv[1][0] == '-';

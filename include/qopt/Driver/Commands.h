@@ -24,6 +24,7 @@ void addCompileCommand(CLI::App &program);
 void addRunCommand(CLI::App &program);
 void addInspectCommand(CLI::App &program);
 void addEvalCommand(CLI::App &program);
+void addBenchCommand(CLI::App &program);
 
 } // namespace qopt
 
