@@ -47,7 +47,7 @@ bool Raiser::raiseLinear(NodeOp node) {
   raise(
       node, 0,
       LinearOp::create(builder, node.getLoc(), rowsBy(view->shape[0]), x, rows, Value(), Value()));
-  if (isOpaque && !reasons.contains(operand.getDefiningOp()))
+  if (isOpaque && (!operand.getDefiningOp<NodeOp>() || !isData(operand))) // no attention was tried
     return fail(node, "its operand is neither understood nor an attention");
   return true;
 }
