@@ -28,7 +28,18 @@ if(QOPT_STATIC)
     MLIRArithToLLVM MLIRMathToLLVM MLIRControlFlowToLLVM MLIRFuncToLLVM MLIRReconcileUnrealizedCasts
     MLIRBuiltinToLLVMIRTranslation MLIRLLVMToLLVMIRTranslation MLIRTargetLLVMIRExport
     MLIRTransforms MLIRParser MLIRPass)
-  llvm_map_components_to_libnames(QOPT_LLVM_LIBS core support target passes x86 aarch64 ipo)
+  llvm_map_components_to_libnames(QOPT_LLVM_LIBS core support target targetparser passes ipo X86 AArch64 irreader
+    bitwriter linker frontendopenmp mcparser lto option object)
+  # The packaged static libraries of MLIR and lld say that they need libLLVM.so, and LLVM's that
+  # they need Polly, which is not packaged.
+  get_property(libraries GLOBAL PROPERTY MLIR_ALL_LIBS)
+  foreach(library ${libraries} ${LLD_EXPORTED_TARGETS} LLVMExtensions)
+    get_target_property(needs ${library} INTERFACE_LINK_LIBRARIES)
+    if(needs)
+      list(REMOVE_ITEM needs LLVM Polly)
+      set_target_properties(${library} PROPERTIES INTERFACE_LINK_LIBRARIES "${needs}")
+    endif()
+  endforeach()
 else()
   set(QOPT_MLIR_LIBS MLIR)
   set(QOPT_LLVM_LIBS LLVM)
