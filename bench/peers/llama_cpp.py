@@ -20,6 +20,7 @@ import time
 
 def run_llama_cpp(options):
     """One run in this process; prints its tokens/s as JSON."""
+    sys.path.pop(0)  # this script's folder, where its own name is that of the package
     from llama_cpp import Llama
 
     model = Llama(options.gguf, n_ctx=options.prompt + options.steps + 64,
