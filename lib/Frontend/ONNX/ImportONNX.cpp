@@ -12,6 +12,7 @@
 #include "qopt/Conversion/ONNXToQOpt/Passes.h"
 #include "qopt/Conversion/ONNXToQOpt/RaiseONNX.h"
 #include "qopt/Dialect/ONNX/IR/ONNXGraphDialect.h"
+#include "qopt/Dialect/QOpt/IR/PlainTypes.h"
 #include "qopt/Frontend/HF/HFFolder.h"
 #include "qopt/Frontend/LlamaTensors.h"
 #include "qopt/Frontend/ModelFiles.h"
@@ -81,35 +82,6 @@ llvm::Error collectErrors(MLIRContext &context, llvm::function_ref<LogicalResult
   return llvm::createStringError(text);
 }
 
-RopeConfig ropeConfig(RopeAttr attr) {
-  using Scaling = RopeConfig::Scaling;
-  RopeConfig config;
-  config.theta = attr.getTheta().getValueAsDouble();
-  auto number = [](FloatAttr value, double missing) {
-    return value ? value.getValueAsDouble() : missing;
-  };
-  config.factor = number(attr.getFactor(), 1.0);
-  config.lowFreqFactor = number(attr.getLow(), 1.0);
-  config.highFreqFactor = number(attr.getHigh(), 4.0);
-  config.originalContext = attr.getOriginal();
-  switch (attr.getScaling()) {
-  case RopeScalingKind::None:
-    config.scaling = Scaling::none;
-    break;
-  case RopeScalingKind::Linear:
-    config.scaling = Scaling::linear;
-    break;
-  case RopeScalingKind::Llama3:
-    config.scaling = Scaling::llama3;
-    break;
-  case RopeScalingKind::Table:
-    config.scaling = Scaling::table;
-    config.table.assign(attr.getTable().asArrayRef().begin(), attr.getTable().asArrayRef().end());
-    break;
-  }
-  return config;
-}
-
 /// The configuration that the module has; fails where layers differ in one.
 llvm::Expected<LlamaConfig> configOf(func::FuncOp func) {
   LlamaConfig config;
@@ -151,7 +123,7 @@ llvm::Expected<LlamaConfig> configOf(func::FuncOp func) {
   }
   if (!uniform || !rope)
     return llvm::createStringError("layers differ in rotary frequencies or RMSNorm epsilon");
-  config.rope = ropeConfig(rope);
+  config.rope = ropeConfigOf(rope);
   return config;
 }
 
