@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -24,6 +25,7 @@ namespace qopt {
 
 namespace artifact {
 class Manifest;
+class Target;
 } // namespace artifact
 
 constexpr uint64_t sectionAlignment = 4096;
@@ -64,6 +66,18 @@ struct Header {
 /// Checks everything of \p manifest that the runtime relies on; sections must
 /// lie in [4096, \p sectionsEnd) without overlap.
 Status verifyManifest(const artifact::Manifest &manifest, uint64_t sectionsEnd);
+
+/// Whether the code is for NVIDIA GPUs: the triple says so.
+bool isCUDA(const artifact::Target &target);
+
+/// A GPU architecture, "sm_90a": code with a letter runs on this one only.
+struct GPUArchitecture {
+  int major = 0, minor = 0;
+  bool exact = false;
+};
+
+/// Nothing where \p name is not of the form sm_<major><minor digit>[a].
+std::optional<GPUArchitecture> parseArchitecture(const std::string &name);
 
 /// Text of a file for a message: quoted, cut, control characters escaped.
 std::string quoted(const std::string &text);

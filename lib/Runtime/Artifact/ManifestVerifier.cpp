@@ -8,6 +8,7 @@
 #include "Format.h"
 #include "qopt/Runtime/Artifact/manifest.pb.h"
 #include <algorithm>
+#include <tuple>
 #include <vector>
 
 using namespace qopt;
@@ -25,6 +26,16 @@ constexpr uint64_t maxUnits = uint64_t(1) << 40;
 constexpr int maxArguments = 64;
 constexpr size_t maxEntryLength = 1024;
 constexpr uint64_t bufferAlignment = 64;
+constexpr uint64_t maxStateBytes = uint64_t(1) << 32;
+
+// What the driver takes.
+constexpr uint64_t maxGridYZ = 65535;
+constexpr uint64_t maxBlockThreads = 1024;
+constexpr uint64_t maxBlockSharedBytes = 232448;
+constexpr uint64_t maxBoxRows = 256;
+constexpr uint64_t copyAlignment = 16;
+constexpr uint64_t maxRowStride = uint64_t(1) << 39;
+constexpr int maxTensorMaps = 4;
 
 std::string number(uint64_t value) { return std::to_string(value); }
 
@@ -39,8 +50,8 @@ public:
       : manifest_(manifest), sectionsEnd_(sectionsEnd) {}
 
   Status verify() {
-    for (auto check : {&Verifier::model, &Verifier::cache, &Verifier::sections, &Verifier::kernels,
-                       &Verifier::plans})
+    for (auto check : {&Verifier::model, &Verifier::target, &Verifier::cache, &Verifier::sections,
+                       &Verifier::kernels, &Verifier::plans})
       if (Status status = (this->*check)(); !status)
         return status;
     return Status::ok();
@@ -60,6 +71,20 @@ private:
         !status)
       return status;
     return bounded("maximum context", manifest_.model().max_context(), 1, maxContext);
+  }
+
+  Status target() {
+    if (Status status = bounded("state bytes", manifest_.state_bytes(), 0, maxStateBytes); !status)
+      return status;
+    cuda_ = isCUDA(manifest_.target());
+    if (!cuda_)
+      return Status::ok();
+    if (manifest_.target().features_size() == 1 &&
+        parseArchitecture(manifest_.target().features(0)))
+      return Status::ok();
+    return Status::invalid("target " + quoted(manifest_.target().name()) + " has " +
+                           number(manifest_.target().features_size()) +
+                           " features, expected one architecture such as sm_90a");
   }
 
   Status cache() {
@@ -129,21 +154,41 @@ private:
         return Status::invalid("kernel has entry " + quoted(entry) +
                                ", expected a C identifier of at most " + number(maxEntryLength) +
                                " characters");
+      if (Status status = codeObject(kernel); !status)
+        return Status::invalid("kernel " + quoted(entry) + ": " + status.message());
     }
     return Status::ok();
   }
 
+  Status codeObject(const artifact::Kernel &kernel) {
+    if (kernel.has_object() != cuda_)
+      return Status::invalid(cuda_ ? "it has no code object, which CUDA kernels need"
+                                   : "it has a code object, which only CUDA kernels have");
+    if (!cuda_)
+      return Status::ok();
+    const artifact::CodeObject &object = kernel.object();
+    uint64_t size = manifest_.code().size();
+    if (object.size() == 0 || object.offset() % bufferAlignment != 0 || object.offset() > size ||
+        object.size() > size - object.offset())
+      return Status::invalid("its code object has " + number(object.size()) + " bytes at " +
+                             number(object.offset()) + " in a code section of " + number(size));
+    return bounded("shared bytes", object.shared_bytes(), 0, maxBlockSharedBytes);
+  }
+
   Status plans() {
-    if (manifest_.plans().empty())
-      return Status::invalid("there is no plan, expected at least one");
-    uint64_t before = 0;
+    uint64_t before[2] = {0, 0}; // tokens of the last plan of each kind
     for (const artifact::Plan &plan : manifest_.plans()) {
-      std::string name = "plan of " + number(plan.max_tokens()) + " tokens";
-      Status status = this->plan(plan, before);
+      if (plan.kind() != artifact::Plan::MIXED && plan.kind() != artifact::Plan::DECODE)
+        return Status::invalid("plan kind " + std::to_string(plan.kind()) + " is unknown");
+      Status status = this->plan(plan, before[plan.kind()]);
       if (!status)
-        return Status::invalid(name + ": " + status.message());
-      before = plan.max_tokens();
+        return Status::invalid(
+            (plan.kind() == artifact::Plan::DECODE ? "decode plan of " : "plan of ") +
+            number(plan.max_tokens()) + " tokens: " + status.message());
+      before[plan.kind()] = plan.max_tokens();
     }
+    if (before[artifact::Plan::MIXED] == 0)
+      return Status::invalid("there is no plan for any step, expected at least one");
     return Status::ok();
   }
 
@@ -160,6 +205,9 @@ private:
       return Status::invalid("logits have " + number(logits) + " bytes at " +
                              number(plan.logits_offset()) + " in an arena of " +
                              number(plan.arena_bytes()));
+    if (Status status = bounded("rows of a query tile", plan.query_tile(), 0, plan.max_tokens());
+        !status)
+      return status;
     for (const artifact::Launch &launch : plan.launches())
       if (Status status = this->launch(launch, plan); !status)
         return Status::invalid("launch " + quoted(launch.name()) + ": " + status.message());
@@ -177,9 +225,86 @@ private:
          {launch.units_static(), launch.units_per_token(), launch.units_per_logit_row()})
       if (Status status = bounded("units", units, 0, maxUnits); !status)
         return status;
-    for (int i = 0; i < launch.args_size(); ++i)
-      if (Status status = argument(launch.args(i), plan); !status)
+    if (Status status = grid(launch, plan); !status)
+      return status;
+    int tensorMaps = 0;
+    for (int i = 0; i < launch.args_size(); ++i) {
+      Status status = argument(launch.args(i), plan);
+      if (status.isOk())
+        status = tensorMapPlace(launch.args(i), tensorMaps);
+      if (!status)
         return Status::invalid("argument " + number(i) + ": " + status.message());
+    }
+    return Status::ok();
+  }
+
+  Status grid(const artifact::Launch &launch, const artifact::Plan &plan) {
+    if (launch.has_grid() != cuda_)
+      return Status::invalid(cuda_ ? "it has no grid, which CUDA launches need"
+                                   : "it has a grid, which only CUDA launches have");
+    if (!cuda_)
+      return Status::ok();
+    const artifact::Grid &grid = launch.grid();
+    if (grid.rows() < artifact::Grid::TOKENS || grid.rows() > artifact::Grid::QUERY_TILES)
+      return Status::invalid("rows of the grid are of kind " + std::to_string(grid.rows()) +
+                             ", which is unknown");
+    if (grid.rows() == artifact::Grid::QUERY_TILES && plan.query_tile() == 0)
+      return Status::invalid("its grid counts query tiles, which the plan doesn't have");
+    uint64_t shared = manifest_.kernels(launch.kernel()).object().shared_bytes();
+    const std::tuple<const char *, uint64_t, uint64_t, uint64_t> fields[] = {
+        {"rows of a block", grid.rows_per_block(), 1, maxStepTokens},
+        {"grid y", grid.y(), 1, maxGridYZ},
+        {"grid z", grid.z(), 1, maxGridYZ},
+        {"threads", grid.threads(), 1, maxBlockThreads},
+        {"shared bytes", grid.shared_bytes(), 0, maxBlockSharedBytes - shared}};
+    for (auto &[name, value, least, most] : fields)
+      if (Status status = bounded(name, value, least, most); !status)
+        return status;
+    return Status::ok();
+  }
+
+  /// Tensor maps come last, because kernels take them behind their scalars.
+  static Status tensorMapPlace(const artifact::Argument &argument, int &tensorMaps) {
+    bool isMap = argument.value_case() == artifact::Argument::kTensorMap;
+    if (!isMap && tensorMaps > 0)
+      return Status::invalid("it follows a tensor map");
+    tensorMaps += isMap;
+    if (tensorMaps > maxTensorMaps)
+      return Status::invalid("there are more than " + number(maxTensorMaps) + " tensor maps");
+    return Status::ok();
+  }
+
+  Status tensorMap(const artifact::TensorMap &map, const artifact::Plan &plan) {
+    if (!cuda_)
+      return Status::invalid("it is a tensor map, which only CUDA launches have");
+    const std::tuple<const char *, uint64_t, uint64_t> fields[] = {
+        {"bytes of a row", map.row_bytes(), maxRowStride},
+        {"rows", map.rows(), maxStepTokens},
+        {"bytes between rows", map.stride(), maxRowStride},
+        {"rows of a box", map.box_rows(), maxBoxRows}};
+    for (auto &[name, value, most] : fields)
+      if (Status status = bounded(name, value, 1, most); !status)
+        return status;
+    if (map.arena_offset() % copyAlignment != 0 || map.stride() % copyAlignment != 0 ||
+        map.stride() < map.row_bytes())
+      return Status::invalid("rows of " + number(map.row_bytes()) + " bytes start at " +
+                             number(map.arena_offset()) + " and every " + number(map.stride()) +
+                             ", expected multiples of " + number(copyAlignment) +
+                             " and no overlap");
+    uint64_t bytes = (map.rows() - 1) * map.stride() + map.row_bytes();
+    if (map.arena_offset() > plan.arena_bytes() || bytes > plan.arena_bytes() - map.arena_offset())
+      return Status::invalid("the tensor map has " + number(bytes) + " bytes at " +
+                             number(map.arena_offset()) + " in an arena of " +
+                             number(plan.arena_bytes()));
+    return Status::ok();
+  }
+
+  Status stepInput(artifact::StepInput input, const artifact::Plan &plan) {
+    if (input < artifact::TOKENS || input > artifact::NUM_QUERY_TILES)
+      return Status::invalid("step input " + std::to_string(input) + " is unknown");
+    if ((input == artifact::QUERY_TILES || input == artifact::NUM_QUERY_TILES) &&
+        plan.query_tile() == 0)
+      return Status::invalid("it is of the query tiles, which the plan doesn't have");
     return Status::ok();
   }
 
@@ -196,14 +321,19 @@ private:
       return Status::invalid("arena offset is " + number(argument.arena_offset()) +
                              " in an arena of " + number(plan.arena_bytes()));
     case artifact::Argument::kInput:
-      if (argument.input() >= artifact::TOKENS && argument.input() <= artifact::BLOCK_TABLE_STRIDE)
-        return Status::ok();
-      return Status::invalid("step input " + std::to_string(argument.input()) + " is unknown");
+      return stepInput(argument.input(), plan);
     case artifact::Argument::kKvOffset:
       if (argument.kv_offset() < manifest_.kv_cache().page_bytes())
         return Status::ok();
       return Status::invalid("cache offset is " + number(argument.kv_offset()) + " in a page of " +
                              number(manifest_.kv_cache().page_bytes()));
+    case artifact::Argument::kStateOffset:
+      if (argument.state_offset() < manifest_.state_bytes())
+        return Status::ok();
+      return Status::invalid("state offset is " + number(argument.state_offset()) +
+                             " in a state of " + number(manifest_.state_bytes()));
+    case artifact::Argument::kTensorMap:
+      return tensorMap(argument.tensor_map(), plan);
     case artifact::Argument::kConstant:
       return Status::ok();
     case artifact::Argument::VALUE_NOT_SET:
@@ -214,9 +344,29 @@ private:
 
   const artifact::Manifest &manifest_;
   uint64_t sectionsEnd_;
+  bool cuda_ = false; ///< the target is a GPU
 };
 
 } // namespace
+
+bool qopt::isCUDA(const artifact::Target &target) {
+  return target.triple().rfind("nvptx64", 0) == 0;
+}
+
+std::optional<GPUArchitecture> qopt::parseArchitecture(const std::string &name) {
+  std::string digits = name.rfind("sm_", 0) == 0 ? name.substr(3) : "";
+  GPUArchitecture result;
+  if (!digits.empty() && digits.back() == 'a') {
+    result.exact = true;
+    digits.pop_back();
+  }
+  if (digits.size() < 2 || digits.size() > 4 ||
+      digits.find_first_not_of("0123456789") != std::string::npos)
+    return std::nullopt;
+  result.minor = digits.back() - '0';
+  result.major = std::stoi(digits.substr(0, digits.size() - 1));
+  return result;
+}
 
 Status qopt::verifyManifest(const artifact::Manifest &manifest, uint64_t sectionsEnd) {
   return Verifier(manifest, sectionsEnd).verify();

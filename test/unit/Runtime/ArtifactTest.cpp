@@ -161,7 +161,29 @@ TEST(Artifact, EveryFieldIsChecked) {
        [](Manifest &m) { *m.mutable_weights(1)->mutable_section() = m.weights(0).section(); }},
       {"kernel has entry 'a;b\\x0a', expected a C identifier",
        [](Manifest &m) { m.mutable_kernels(0)->set_entry("a;b\n"); }},
-      {"there is no plan, expected at least one", [](Manifest &m) { m.clear_plans(); }},
+      {"there is no plan for any step, expected at least one",
+       [](Manifest &m) { m.clear_plans(); }},
+      {"there is no plan for any step, expected at least one",
+       [](Manifest &m) {
+         for (artifact::Plan &plan : *m.mutable_plans())
+           plan.set_kind(artifact::Plan::DECODE);
+       }},
+      {"plan kind 2 is unknown",
+       [&](Manifest &m) { plan(m)->set_kind(static_cast<artifact::Plan::Kind>(2)); }},
+      {"rows of a query tile is 9, expected 0 to 8",
+       [&](Manifest &m) { plan(m)->set_query_tile(9); }},
+      {"state bytes is 4294967297, expected 0 to 4294967296",
+       [](Manifest &m) { m.set_state_bytes((uint64_t(1) << 32) + 1); }},
+      {"kernel 'toy_embed': it has a code object, which only CUDA kernels have",
+       [](Manifest &m) { m.mutable_kernels(0)->mutable_object(); }},
+      {"launch 'append': it has a grid, which only CUDA launches have",
+       [&](Manifest &m) { plan(m)->mutable_launches(1)->mutable_grid(); }},
+      {"argument 0: it is a tensor map, which only CUDA launches have",
+       [&](Manifest &m) { argument(m, 0)->mutable_tensor_map(); }},
+      {"argument 0: state offset is 0 in a state of 0",
+       [&](Manifest &m) { argument(m, 0)->set_state_offset(0); }},
+      {"argument 2: it is of the query tiles, which the plan doesn't have",
+       [&](Manifest &m) { argument(m, 2)->set_input(artifact::QUERY_TILES); }},
       {"plan of 1 tokens: tokens is 1, expected 2 to 1048576",
        [&](Manifest &m) { plan(m)->set_max_tokens(1); }},
       {"plan of 8 tokens: logit rows is 9, expected 1 to 8",
@@ -203,6 +225,135 @@ TEST(Artifact, EveryFieldIsChecked) {
     ASSERT_FALSE(status) << damaged.message;
     EXPECT_NE(status.message().find(damaged.message), std::string::npos) << status.message();
   }
+}
+
+/// The toy as if it were for a GPU: grids, code objects, a tensor map of x.
+artifact::Manifest forGPU(artifact::Manifest manifest) {
+  manifest.mutable_target()->set_name("cuda:sm_90a");
+  manifest.mutable_target()->set_triple("nvptx64-nvidia-cuda");
+  manifest.mutable_target()->add_features("sm_90a");
+  manifest.set_state_bytes(64);
+  for (artifact::Kernel &kernel : *manifest.mutable_kernels())
+    kernel.mutable_object()->set_size(64);
+  for (artifact::Plan &plan : *manifest.mutable_plans()) {
+    plan.set_query_tile(1);
+    for (artifact::Launch &launch : *plan.mutable_launches()) {
+      artifact::Grid &grid = *launch.mutable_grid();
+      grid.set_rows(artifact::Grid::TOKENS);
+      grid.set_rows_per_block(1);
+      grid.set_y(1);
+      grid.set_z(1);
+      grid.set_threads(128);
+    }
+    artifact::TensorMap &map =
+        *plan.mutable_launches(1)->add_args()->mutable_tensor_map(); // argument 10
+    map.set_row_bytes(toy::hidden * 4);
+    map.set_stride(toy::hidden * 4);
+    map.set_rows(plan.max_tokens());
+    map.set_box_rows(8);
+  }
+  return manifest;
+}
+
+TEST(Artifact, EveryFieldOfAGPUsPlansIsChecked) {
+  using Manifest = artifact::Manifest;
+  struct Case {
+    const char *message;
+    std::function<void(Manifest &)> damage;
+  };
+  auto launch = [](Manifest &m) { return m.mutable_plans(1)->mutable_launches(1); };
+  auto grid = [&](Manifest &m) { return launch(m)->mutable_grid(); };
+  auto object = [](Manifest &m) { return m.mutable_kernels(1)->mutable_object(); };
+  auto map = [&](Manifest &m) { return launch(m)->mutable_args(10)->mutable_tensor_map(); };
+  const Case cases[] = {
+      {"target 'cuda:sm_90a' has 1 features, expected one architecture such as sm_90a",
+       [](Manifest &m) { m.mutable_target()->set_features(0, "sm_a"); }},
+      {"target 'cuda:sm_90a' has 2 features",
+       [](Manifest &m) { m.mutable_target()->add_features("sm_90a"); }},
+      {"kernel 'toy_append': it has no code object, which CUDA kernels need",
+       [](Manifest &m) { m.mutable_kernels(1)->clear_object(); }},
+      {"kernel 'toy_append': its code object has 0 bytes at 0 in a code section of ",
+       [&](Manifest &m) { object(m)->set_size(0); }},
+      {"its code object has 18446744073709551615 bytes at 64 in a code section of ",
+       [&](Manifest &m) {
+         object(m)->set_offset(64);
+         object(m)->set_size(~uint64_t(0));
+       }},
+      {"its code object has 64 bytes at 1 in", [&](Manifest &m) { object(m)->set_offset(1); }},
+      {"kernel 'toy_append': shared bytes is 232449, expected 0 to 232448",
+       [&](Manifest &m) { object(m)->set_shared_bytes(232449); }},
+      {"launch 'append': it has no grid, which CUDA launches need",
+       [&](Manifest &m) { launch(m)->clear_grid(); }},
+      {"rows of the grid are of kind 4, which is unknown",
+       [&](Manifest &m) { grid(m)->set_rows(static_cast<artifact::Grid::Rows>(4)); }},
+      {"its grid counts query tiles, which the plan doesn't have",
+       [&](Manifest &m) {
+         m.mutable_plans(1)->set_query_tile(0);
+         grid(m)->set_rows(artifact::Grid::QUERY_TILES);
+       }},
+      {"rows of a block is 0, expected 1 to 1048576",
+       [&](Manifest &m) { grid(m)->set_rows_per_block(0); }},
+      {"grid y is 65536, expected 1 to 65535", [&](Manifest &m) { grid(m)->set_y(65536); }},
+      {"grid z is 0, expected 1 to 65535", [&](Manifest &m) { grid(m)->set_z(0); }},
+      {"threads is 1025, expected 1 to 1024", [&](Manifest &m) { grid(m)->set_threads(1025); }},
+      {"shared bytes is 232445, expected 0 to 232444",
+       [&](Manifest &m) {
+         object(m)->set_shared_bytes(4);
+         grid(m)->set_shared_bytes(232445);
+       }},
+      {"argument 11: it follows a tensor map",
+       [&](Manifest &m) { launch(m)->add_args()->set_constant(0); }},
+      {"there are more than 4 tensor maps",
+       [&](Manifest &m) {
+         for (int i = 0; i < 4; ++i)
+           *launch(m)->add_args() = launch(m)->args(10);
+       }},
+      {"argument 10: bytes of a row is 0, expected 1 to ",
+       [&](Manifest &m) { map(m)->set_row_bytes(0); }},
+      {"rows is 4294967295, expected 1 to 1048576", [&](Manifest &m) { map(m)->set_rows(~0u); }},
+      {"bytes between rows is 18446744073709551600, expected 1 to ",
+       [&](Manifest &m) { map(m)->set_stride(uint64_t(0) - 16); }},
+      {"rows of a box is 257, expected 1 to 256", [&](Manifest &m) { map(m)->set_box_rows(257); }},
+      {"rows of 64 bytes start at 8 and every 64, expected multiples of 16",
+       [&](Manifest &m) { map(m)->set_arena_offset(8); }},
+      {"rows of 64 bytes start at 0 and every 48, expected multiples of 16 and no overlap",
+       [&](Manifest &m) { map(m)->set_stride(48); }},
+      {"the tensor map has 512 bytes at 8752 in an arena of 9248",
+       [&](Manifest &m) { map(m)->set_arena_offset(8752); }},
+      {"the tensor map has 512 bytes at 18446744073709551600 in an arena of 9248",
+       [&](Manifest &m) { map(m)->set_arena_offset(uint64_t(0) - 16); }},
+      {"argument 0: state offset is 64 in a state of 64",
+       [&](Manifest &m) { launch(m)->mutable_args(0)->set_state_offset(64); }},
+  };
+  std::string file = toy::read(toy::write("gpu-fields"));
+  Result<Artifact> artifact = Artifact::fromBytes(bytesOf(file), "toy");
+  ASSERT_TRUE(artifact);
+  Manifest valid = forGPU(artifact->manifest());
+  Status status = open(withManifest(file, valid));
+  ASSERT_TRUE(status) << status.message();
+  for (const Case &damaged : cases) {
+    Manifest manifest = valid;
+    damaged.damage(manifest);
+    status = open(withManifest(file, manifest));
+    ASSERT_FALSE(status) << damaged.message;
+    EXPECT_NE(status.message().find(damaged.message), std::string::npos) << status.message();
+  }
+}
+
+TEST(Artifact, DecodePlansHaveTheirOwnOrder) {
+  std::string file = toy::read(toy::write("kinds"));
+  Result<Artifact> artifact = Artifact::fromBytes(bytesOf(file), "toy");
+  ASSERT_TRUE(artifact);
+  artifact::Manifest manifest = artifact->manifest();
+  artifact::Plan decode = manifest.plans(0);
+  decode.set_kind(artifact::Plan::DECODE);
+  *manifest.add_plans() = decode;
+  EXPECT_TRUE(open(withManifest(file, manifest)));
+  *manifest.add_plans() = decode;
+  EXPECT_NE(open(withManifest(file, manifest))
+                .message()
+                .find("decode plan of 1 tokens: tokens is 1, expected 2 to 1048576"),
+            std::string::npos);
 }
 
 TEST(Artifact, MissingFileIsAnError) {
