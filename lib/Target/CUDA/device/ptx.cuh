@@ -116,6 +116,12 @@ __device__ __forceinline__ Vec16 load_shared_16(uint32_t address) {
                : "memory");
   return v;
 }
+__device__ __forceinline__ void load_shared_8(uint32_t (&words)[2], uint32_t address) {
+  asm volatile("ld.shared.v2.b32 {%0, %1}, [%2];"
+               : "=r"(words[0]), "=r"(words[1])
+               : "r"(address)
+               : "memory");
+}
 __device__ __forceinline__ uint32_t load_shared_4(uint32_t address) {
   uint32_t value;
   asm volatile("ld.shared.b32 %0, [%1];" : "=r"(value) : "r"(address) : "memory");

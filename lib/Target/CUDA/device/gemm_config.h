@@ -1,0 +1,227 @@
+//===- gemm_config.h - What a linear layer's kernel is made of --*- C++ -*-===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A linear layer computes y [t, n] = x [t, k] w [n, k]. Channels (rows of w) are the
+// rows of the matrix products, tokens their columns: a block has `tile_n` channels and
+// `tile_t` tokens, and walks K in stages of `k_stage` columns.
+//
+// This header is plain constexpr C++: the compiler reads threads, shared memory and the
+// offsets of a packed image from it, the kernels their layouts. RFC 1 has the layouts.
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+// Kernels call these functions too.
+#ifdef __CUDACC__
+#define QOPT_BOTH_SIDES __host__ __device__
+#else
+#define QOPT_BOTH_SIDES
+#endif
+
+namespace qopt::cuda {
+
+/// What a weight stores. bf16, e4m3 and s8 are images of layout `swizzled`, with a scale
+/// for each channel (bf16: none); s4, u4 and s8_grouped are of layout `fragment`, with
+/// scales by group, and multiply bf16 tokens.
+enum class Codes { bf16, e4m3, s8, s4, u4, s8_grouped };
+
+enum class Number { bf16, f16, f32, s8, e4m3 };
+
+struct GemmConfig {
+  Codes codes;
+  int n, k;     // channels, columns; both multiples of 8, not padded
+  int group;    // weight-only: columns that share a scale, 32, 64 x i or (per channel) k
+  bool affine;  // weight-only: w = scale * code + minimum
+  Number scale; // type of scales and minima: bf16, f16 or f32
+  int tile_n;   // channels of a block: 16, 32, 64 x i
+  int tile_t;   // tokens of a block: 8, 16, 32, 64, 96, 128, 192, 256
+  int k_stage;  // columns of a stage: whole groups, and 128 x i bytes of a token
+  int stages;   // stages of the ring
+  bool wgmma;   // products of warpgroups; else of warps (mma.sync, not for e4m3)
+  bool pair;    // interleaved gate and up: y [t, n / 2] of two accumulators an element
+
+  constexpr bool operator==(const GemmConfig &) const = default;
+};
+
+namespace gemm_detail {
+QOPT_BOTH_SIDES constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
+QOPT_BOTH_SIDES constexpr int round_up(int a, int b) { return ceil_div(a, b) * b; }
+} // namespace gemm_detail
+
+constexpr int kUnit = 16;                   // channels of a unit
+constexpr int kRowBytes = 128;              // bytes of a token or channel in a swizzled row
+constexpr int kBlockBytes = 16 * kRowBytes; // 16 channels x 128 bytes
+
+//===- The packed image ---------------------------------------------------===//
+
+QOPT_BOTH_SIDES constexpr int bytes(Number number) {
+  return number == Number::f32 ? 4 : number == Number::s8 || number == Number::e4m3 ? 1 : 2;
+}
+QOPT_BOTH_SIDES constexpr bool is_fragment(const GemmConfig &c) {
+  return c.codes == Codes::s4 || c.codes == Codes::u4 || c.codes == Codes::s8_grouped;
+}
+/// Bits of a stored weight.
+QOPT_BOTH_SIDES constexpr int code_bits(const GemmConfig &c) {
+  if (c.codes == Codes::bf16)
+    return 16;
+  return c.codes == Codes::s4 || c.codes == Codes::u4 ? 4 : 8;
+}
+/// Weight-only with one scale for a channel: a unit is one block.
+QOPT_BOTH_SIDES constexpr bool is_per_channel(const GemmConfig &c) {
+  return is_fragment(c) && c.group >= c.k;
+}
+
+/// Units of the image: N is padded to a multiple of 64.
+QOPT_BOTH_SIDES constexpr int units(const GemmConfig &c) {
+  return gemm_detail::round_up(c.n, 64) / kUnit;
+}
+
+/// Columns of a block of a unit. Per channel, all of K, padded to a multiple of 64.
+QOPT_BOTH_SIDES constexpr int block_columns(const GemmConfig &c) {
+  if (!is_fragment(c))
+    return kRowBytes * 8 / code_bits(c);
+  return is_per_channel(c) ? gemm_detail::round_up(c.k, 64) : c.group;
+}
+QOPT_BOTH_SIDES constexpr int blocks(const GemmConfig &c) {
+  return gemm_detail::ceil_div(c.k, block_columns(c));
+}
+/// Bytes of the codes of `columns` columns of a unit.
+QOPT_BOTH_SIDES constexpr int code_bytes(const GemmConfig &c, int columns) {
+  return kUnit * columns * code_bits(c) / 8;
+}
+/// Bytes of a block: codes, then (fragment) scales[16], then minima[16] if affine.
+QOPT_BOTH_SIDES constexpr int block_bytes(const GemmConfig &c) {
+  int metadata = is_fragment(c) ? kUnit * bytes(c.scale) * (c.affine ? 2 : 1) : 0;
+  return code_bytes(c, block_columns(c)) + metadata;
+}
+/// Distance of units.
+QOPT_BOTH_SIDES constexpr long long unit_bytes(const GemmConfig &c) {
+  return static_cast<long long>(blocks(c)) * block_bytes(c);
+}
+/// Where the channel scales [N padded] of a swizzled image are.
+QOPT_BOTH_SIDES constexpr long long channel_scales_offset(const GemmConfig &c) {
+  return units(c) * unit_bytes(c);
+}
+QOPT_BOTH_SIDES constexpr bool has_channel_scales(const GemmConfig &c) {
+  return c.codes == Codes::e4m3 || c.codes == Codes::s8;
+}
+QOPT_BOTH_SIDES constexpr long long image_bytes(const GemmConfig &c) {
+  return channel_scales_offset(c) +
+         (has_channel_scales(c) ? static_cast<long long>(units(c)) * kUnit * bytes(c.scale) : 0);
+}
+
+//===- Stages -------------------------------------------------------------===//
+
+/// Type of the tokens that are multiplied.
+QOPT_BOTH_SIDES constexpr Number token_number(const GemmConfig &c) {
+  return c.codes == Codes::e4m3 ? Number::e4m3 : c.codes == Codes::s8 ? Number::s8 : Number::bf16;
+}
+/// Columns of a 128-byte row of tokens: the width of a tensor copy's box.
+QOPT_BOTH_SIDES constexpr int box_columns(const GemmConfig &c) {
+  return kRowBytes / bytes(token_number(c));
+}
+/// Boxes of tile_t x 128 bytes in a stage.
+QOPT_BOTH_SIDES constexpr int stage_boxes(const GemmConfig &c) {
+  return c.k_stage / box_columns(c);
+}
+QOPT_BOTH_SIDES constexpr int stage_token_bytes(const GemmConfig &c) {
+  return stage_boxes(c) * c.tile_t * kRowBytes;
+}
+/// Blocks of a unit in a stage; per channel, a part of the one block.
+QOPT_BOTH_SIDES constexpr int stage_blocks(const GemmConfig &c) {
+  return is_per_channel(c) ? 1 : c.k_stage / block_columns(c);
+}
+/// Bytes of a unit in a stage, one piece of the image.
+QOPT_BOTH_SIDES constexpr int stage_unit_bytes(const GemmConfig &c) {
+  return is_per_channel(c) ? code_bytes(c, c.k_stage) : stage_blocks(c) * block_bytes(c);
+}
+QOPT_BOTH_SIDES constexpr int stage_bytes(const GemmConfig &c) {
+  return gemm_detail::round_up(stage_token_bytes(c) + c.tile_n / kUnit * stage_unit_bytes(c), 1024);
+}
+/// Stages of a walk over K; the last may have fewer blocks.
+QOPT_BOTH_SIDES constexpr int stage_count(const GemmConfig &c) {
+  return gemm_detail::ceil_div(blocks(c) * block_columns(c), c.k_stage);
+}
+
+//===- The block ----------------------------------------------------------===//
+
+/// Warpgroups (wgmma) that compute; each has 64 channels, of which tile_n may be fewer.
+QOPT_BOTH_SIDES constexpr int consumer_groups(const GemmConfig &c) {
+  return gemm_detail::ceil_div(c.tile_n, 64);
+}
+QOPT_BOTH_SIDES constexpr int consumer_warps(const GemmConfig &c) {
+  return c.wgmma ? 4 * consumer_groups(c) : c.tile_n / kUnit;
+}
+/// Two warpgroups and more share out the registers by role; the producer then has a
+/// warpgroup of its own.
+QOPT_BOTH_SIDES constexpr bool shares_registers(const GemmConfig &c) {
+  return c.wgmma && consumer_groups(c) > 1;
+}
+QOPT_BOTH_SIDES constexpr int threads(const GemmConfig &c) {
+  return 32 * consumer_warps(c) + (shares_registers(c) ? 128 : 32);
+}
+QOPT_BOTH_SIDES constexpr int consumer_registers(const GemmConfig &c) {
+  return consumer_groups(c) == 2 ? 240 : consumer_groups(c) == 3 ? 160 : 112;
+}
+QOPT_BOTH_SIDES constexpr int producer_registers(const GemmConfig &c) {
+  return consumer_groups(c) == 2 ? 40 : 32;
+}
+
+/// Large tiles write through shared memory, so that global accesses are of 16 bytes.
+QOPT_BOTH_SIDES constexpr bool stages_output(const GemmConfig &c) {
+  return c.wgmma && c.tile_t >= 64 && c.tile_n >= 64;
+}
+/// Floats of a token's row of a warpgroup: 64 channels, and 4 against bank conflicts.
+constexpr int kStagedRow = 64 + 4;
+QOPT_BOTH_SIDES constexpr int output_stage_bytes(const GemmConfig &c) {
+  return stages_output(c) ? consumer_groups(c) * c.tile_t * kStagedRow * 4 : 0;
+}
+
+/// Shared memory of the ring. A warpgroup reads 64 channels even if the tile has fewer:
+/// what lies behind the last stage must exist.
+QOPT_BOTH_SIDES constexpr int ring_bytes(const GemmConfig &c) {
+  int behind = c.wgmma && c.tile_n < 64 ? (64 - c.tile_n) * kRowBytes : 0;
+  return c.stages * stage_bytes(c) + behind;
+}
+QOPT_BOTH_SIDES constexpr int barriers_offset(const GemmConfig &c) {
+  int ring = ring_bytes(c), output = output_stage_bytes(c);
+  return gemm_detail::round_up(ring > output ? ring : output, 16);
+}
+/// Dynamic shared memory of a block: the ring, then two mbarriers a stage.
+QOPT_BOTH_SIDES constexpr int shared_bytes(const GemmConfig &c) {
+  return barriers_offset(c) + c.stages * 16;
+}
+
+/// Why a configuration can't be built, or nullptr.
+QOPT_BOTH_SIDES constexpr const char *reason_invalid(const GemmConfig &c) {
+  if (c.n % 8 || c.k % 8 || c.n <= 0 || c.k <= 0)
+    return "n and k must be positive multiples of 8";
+  if (c.pair && c.n % 16)
+    return "n of an interleaved pair must be a multiple of 16";
+  if (c.tile_n != 16 && c.tile_n != 32 && c.tile_n % 64)
+    return "tile_n must be 16, 32 or a multiple of 64";
+  if (c.wgmma && c.tile_n > 256)
+    return "tile_n must be at most 256";
+  if (is_fragment(c) && c.wgmma && c.tile_n < 64)
+    return "fragments of a warpgroup need tile_n of 64 or more";
+  if (c.tile_t % 8 || c.tile_t < 8 || c.tile_t > (c.wgmma ? 256 : 64))
+    return "tile_t must be 8 to 64 (mma.sync) or 256 (wgmma)";
+  if (c.affine && c.tile_t > (c.wgmma ? 64 : 32))
+    return "tile_t of affine weights must be at most 32 (mma.sync) or 64 (wgmma)";
+  if (c.codes == Codes::e4m3 && !c.wgmma)
+    return "e4m3 needs wgmma";
+  if (is_fragment(c) && !is_per_channel(c) && c.group != 32 && c.group % 64)
+    return "a group must have 32 columns, a multiple of 64, or all";
+  if (c.k_stage % box_columns(c) || (!is_per_channel(c) && c.k_stage % block_columns(c)))
+    return "a stage must have whole rows of 128 bytes and whole groups";
+  if (c.stages < 2)
+    return "a ring needs two stages";
+  if (shared_bytes(c) > 232448)
+    return "a block has 232,448 bytes of shared memory";
+  return nullptr;
+}
+
+} // namespace qopt::cuda

@@ -1,0 +1,224 @@
+//===- gemm_mma.cuh - Sums of a warp with mma.sync ----------------*- CUDA -*-===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// For few tokens: a warp has one unit, 16 channels, and all tokens of the tile.
+// sums[4 i + r] of a thread is (channel lane / 4 + 8 (r / 2), token 8 i + 2 (lane % 4) +
+// r % 2), as in wgmma.cuh.
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+#include "gemm_dequantize.cuh"
+#include "gemm_pipeline.cuh"
+
+namespace qopt::cuda {
+
+/// The four accumulators of eight tokens.
+template <class T, int count>
+__device__ __forceinline__ T (&eight_tokens(T (&sums)[count], int i))[4] {
+  return *reinterpret_cast<T(*)[4]>(&sums[4 * i]);
+}
+
+__device__ __forceinline__ void multiply(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
+                                         uint32_t b1) {
+  mma_bf16(d, a, b0, b1);
+}
+__device__ __forceinline__ void multiply(int32_t (&d)[4], const uint32_t (&a)[4], uint32_t b0,
+                                         uint32_t b1) {
+  mma_s8(d, a, b0, b1);
+}
+
+/// B fragments of a stage's tokens: 64 bytes of K of eight tokens in one ldmatrix.
+template <GemmConfig config> struct TokenFragments {
+  uint32_t row;   // row lane % 8 of the first box
+  uint32_t chunk; // 16 x (chunk lane / 8, swizzled)
+
+  __device__ __forceinline__ explicit TokenFragments(uint32_t tokens)
+      : row(tokens + lane_index() % 8 * kRowBytes),
+        chunk((lane_index() / 8 ^ lane_index() % 8) * 16) {}
+
+  /// Half `half` (0, 1) of the rows of box `box`; registers 0 and 1 are of the first 32
+  /// bytes, 2 and 3 of the next.
+  __device__ __forceinline__ void load(uint32_t (&b)[4], int box, int half, int i) const {
+    load_matrices(b, row + (box * config.tile_t + i * 8) * kRowBytes + (chunk ^ half * 64));
+  }
+};
+
+/// Swizzled weights: bf16, or s8 with exact sums in 32-bit integers.
+template <GemmConfig config, class Sum>
+__device__ __forceinline__ void sum_swizzled_stage(Sum (&sums)[config.tile_t / 2],
+                                                   const Ring<config> &ring, int stage, int unit,
+                                                   int index) {
+  constexpr int kTiles = config.tile_t / 8;
+  const TokenFragments<config> tokens(ring.tokens(stage));
+  // Row lane % 16 of the unit, chunk lane / 16 of each step's two.
+  const uint32_t row =
+      ring.weights(stage) + unit * stage_unit_bytes(config) + lane_index() % 16 * kRowBytes;
+  const uint32_t chunk = (lane_index() / 16 ^ lane_index() % 8) * 16;
+  const int count = blocks_of_stage<config>(index);
+#pragma unroll
+  for (int block = 0; block < stage_blocks(config); ++block) {
+    if (block >= count)
+      break;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      uint32_t a[2][4], b[kTiles][4];
+#pragma unroll
+      for (int i = 0; i < kTiles; ++i)
+        tokens.load(b[i], block, half, i);
+#pragma unroll
+      for (int step = 0; step < 2; ++step)
+        load_matrices(a[step], row + block * kBlockBytes + (chunk ^ (half * 2 + step) * 32));
+#pragma unroll
+      for (int step = 0; step < 2; ++step)
+#pragma unroll
+        for (int i = 0; i < kTiles; ++i)
+          multiply(eight_tokens(sums, i), a[step], b[i][2 * step], b[i][2 * step + 1]);
+    }
+  }
+}
+
+/// Accumulators of `groups` groups of columns that are summed side by side.
+template <GemmConfig config, int groups> struct GroupSums {
+  float products[groups][config.tile_t / 2] = {};
+  float tokens[groups][config.affine ? config.tile_t / 2 : 1] = {}; // sum(x), all rows alike
+
+  /// Columns `column` to `column + columns` (of the stage) of each group, whose codes are
+  /// at `block` + g x `block_distance`; the columns of groups are `group_columns` apart.
+  template <int columns, int group_columns>
+  __device__ __forceinline__ void add(const TokenFragments<config> &x, uint32_t block,
+                                      int block_distance, int first_column) {
+    using Block = FragmentBlock<config>;
+    constexpr int kTiles = config.tile_t / 8;
+    constexpr int kLoads = columns / 16 / Block::kLoadSteps;
+    constexpr uint32_t kOnes[4] = {0x3f803f80, 0x3f803f80, 0x3f803f80, 0x3f803f80};
+#pragma unroll
+    for (int load = 0; load < kLoads; ++load) {
+      Block codes[groups];
+#pragma unroll
+      for (int g = 0; g < groups; ++g)
+        codes[g].load(block + g * block_distance, load);
+#pragma unroll
+      for (int pair = 0; pair < Block::kLoadSteps / 2; ++pair) {
+#pragma unroll
+        for (int g = 0; g < groups; ++g) {
+          const int column =
+              first_column + g * group_columns + (load * Block::kLoadSteps + pair * 2) * 16;
+          uint32_t a[2][4], b[kTiles][4];
+#pragma unroll
+          for (int i = 0; i < kTiles; ++i)
+            x.load(b[i], column / 64, column / 32 % 2, i);
+#pragma unroll
+          for (int step = 0; step < 2; ++step)
+            codes[g].fragment(a[step], pair * 2 + step);
+#pragma unroll
+          for (int step = 0; step < 2; ++step)
+#pragma unroll
+            for (int i = 0; i < kTiles; ++i) {
+              mma_bf16(eight_tokens(products[g], i), a[step], b[i][2 * step], b[i][2 * step + 1]);
+              if constexpr (config.affine)
+                mma_bf16(eight_tokens(tokens[g], i), kOnes, b[i][2 * step], b[i][2 * step + 1]);
+            }
+        }
+      }
+    }
+  }
+
+  /// totals += scale * products + minimum * tokens of group g.
+  __device__ __forceinline__ void promote(float (&totals)[config.tile_t / 2], int g,
+                                          const GroupScales<config> &scales) const {
+#pragma unroll
+    for (int i = 0; i < config.tile_t / 2; ++i)
+      totals[i] =
+          scales.add(totals[i], products[g][i], config.affine ? tokens[g][i] : 0.0f, i / 2 % 2);
+  }
+};
+
+/// Groups that a warp sums side by side, for independent chains of products.
+template <GemmConfig config> __device__ constexpr int parallel_groups() {
+  constexpr int kFit = config.tile_t <= 16 ? 4 : config.tile_t <= 32 ? 2 : 1;
+  int groups = stage_blocks(config) < kFit ? stage_blocks(config) : kFit;
+  while (stage_blocks(config) % groups)
+    --groups;
+  return groups;
+}
+
+/// Fragment weights with scales by group.
+template <GemmConfig config>
+__device__ __forceinline__ void sum_fragment_stage(float (&totals)[config.tile_t / 2],
+                                                   const Ring<config> &ring, int stage, int unit,
+                                                   int index) {
+  constexpr int kGroups = parallel_groups<config>();
+  const TokenFragments<config> tokens(ring.tokens(stage));
+  const uint32_t blocks_of_unit = ring.weights(stage) + unit * stage_unit_bytes(config);
+  const int count = blocks_of_stage<config>(index);
+#pragma unroll
+  for (int first = 0; first < stage_blocks(config); first += kGroups) {
+    if (first >= count)
+      break;
+    const uint32_t block = blocks_of_unit + first * block_bytes(config);
+    GroupSums<config, kGroups> sums;
+    sums.template add<config.group, config.group>(tokens, block, block_bytes(config),
+                                                  first * config.group);
+#pragma unroll
+    for (int g = 0; g < kGroups; ++g) {
+      if (first + g >= count)
+        break;
+      GroupScales<config> scales;
+      scales.load(block + g * block_bytes(config));
+      sums.promote(totals, g, scales);
+    }
+  }
+}
+
+/// Fragment weights with one scale for a channel: the sums go on over stages.
+template <GemmConfig config>
+__device__ __forceinline__ void sum_channel_stage(GroupSums<config, 1> &sums,
+                                                  const Ring<config> &ring, int stage, int unit,
+                                                  int index) {
+  const TokenFragments<config> tokens(ring.tokens(stage));
+  const uint32_t codes = ring.weights(stage) + unit * stage_unit_bytes(config);
+  const int left = block_columns(config) - index * config.k_stage;
+#pragma unroll
+  for (int column = 0; column < config.k_stage; column += 64) {
+    if (column >= left)
+      break;
+    sums.template add<64, 64>(tokens, codes + code_bytes(config, column), 0, column);
+  }
+}
+
+/// A computing warp's walk over K. `weight` is the start of the image.
+template <GemmConfig config, class Sum>
+__device__ __forceinline__ void sum_with_mma(Sum (&sums)[config.tile_t / 2],
+                                             const Ring<config> &ring, const uint8_t *weight,
+                                             int64_t first_unit) {
+  const int unit = warp_index();
+  RingPosition<config> position;
+  [[maybe_unused]] GroupSums<config, 1> channel_sums;
+#pragma unroll 1
+  for (int index = 0; index < stage_count(config); ++index) {
+    barrier_wait(ring.full(position.stage), position.parity);
+    if constexpr (!is_fragment(config))
+      sum_swizzled_stage(sums, ring, position.stage, unit, index);
+    else if constexpr (is_per_channel(config))
+      sum_channel_stage(channel_sums, ring, position.stage, unit, index);
+    else
+      sum_fragment_stage(sums, ring, position.stage, unit, index);
+    __syncwarp();
+    if (lane_index() == 0)
+      barrier_arrive(ring.empty(position.stage));
+    position.advance();
+  }
+  if constexpr (is_per_channel(config)) {
+    if (first_unit + unit >= units(config))
+      return;
+    GroupScales<config> scales;
+    scales.load(weight + (first_unit + unit) * unit_bytes(config));
+    channel_sums.promote(sums, 0, scales);
+  }
+}
+
+} // namespace qopt::cuda
