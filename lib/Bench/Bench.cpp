@@ -6,13 +6,16 @@
 //===----------------------------------------------------------------------===//
 
 #include "qopt/Bench/Bench.h"
+#include "../Runtime/Artifact/Format.h"
 #include "../Runtime/Engine/PlanLine.h"
 #include "Ceilings.h"
 #include "Work.h"
-#include "qopt/Runtime/Executor.h"
+#include "qopt/Runtime/Engine.h"
 #include <algorithm>
 #include <chrono>
 #include <numeric>
+#include <optional>
+#include <tuple>
 
 using namespace qopt;
 
@@ -93,14 +96,38 @@ Status decodeStep(Executor &executor, std::vector<Sequence> &sequences) {
 
 } // namespace
 
+/// The best of a few copies within a GPU's memory, far larger than its cache.
+static double measureCopy(Device &device) {
+  constexpr uint64_t most = uint64_t(2) << 30;
+  uint64_t bytes = std::min(most, device.freeBytes().value_or(most) / 4);
+  Result<DeviceMemory> from = device.allocate(bytes), to = device.allocate(bytes);
+  if (!from || !to)
+    return 0;
+  double best = 0;
+  for (int i = 0; i < 6; ++i)
+    if (Result<double> seconds = device.timeCopy(to->address(), from->address(), bytes);
+        seconds && *seconds > 0)
+      best = std::max(best, 2.0 * static_cast<double>(bytes) / *seconds);
+  return best;
+}
+
 Ceilings qopt::measureCeilings(const Model &model, unsigned threads) {
+  if (isCUDA(model.manifest().target())) {
+    Ceilings ceilings;
+    ceilings.device = model.device().describe();
+    ceilings.cacheBytes = model.device().cacheBytes();
+    ceilings.readBytesPerSecond = measureCopy(model.device());
+    return ceilings;
+  }
   Instructions instructions;
   for (const std::string &feature : model.manifest().target().features()) {
     instructions.fma |= feature == "fma";
     instructions.avx512 |= feature == "avx512f";
     instructions.vnni |= feature == "avx512_vnni";
   }
-  return measureCeilings(threads, instructions);
+  Ceilings ceilings = measureCeilings(threads, instructions);
+  ceilings.device = model.device().describe();
+  return ceilings;
 }
 
 Result<Timing> qopt::benchDecode(const Model &model, const BenchOptions &options) {
@@ -177,16 +204,30 @@ public:
     const artifact::KvCache &cache = model.manifest().kv_cache();
     uint64_t length = step.context + step.tokens;
     uint64_t stride = (length + cache.page_tokens() - 1) / cache.page_tokens();
-    Device &device = model.device();
-    if (Status status = allocate(arena, plan.arena_bytes()); !status)
-      return status;
-    if (Status status = allocate(pool, step.batch * stride * cache.page_bytes()); !status)
-      return status;
-    uint32_t rows = static_cast<uint32_t>(step.rows());
-    if (Status status = inputs.allocate(device, rows, static_cast<uint32_t>(step.logitRows),
-                                        static_cast<uint32_t>(stride));
+    const std::tuple<DeviceMemory *, uint64_t> buffers[] = {
+        {&arena, plan.arena_bytes()},
+        {&pool, step.batch * stride * cache.page_bytes()},
+        {&state, model.manifest().state_bytes()}};
+    for (auto [memory, bytes] : buffers)
+      if (Status status = allocate(*memory, bytes); !status)
+        return status;
+    const artifact::Plan *plans[] = {&plan};
+    if (Status status = inputs.allocate(model.device(), plans, static_cast<uint32_t>(stride));
         !status)
       return status;
+    fill(stride);
+    if (Status status = inputs.upload(model.device()); !status)
+      return status;
+    PlanMemory memory{arena.address(), pool.address(), state.address()};
+    line.emplace(model, plan, memory, inputs);
+    return Status::ok();
+  }
+
+  const std::vector<LaunchCommand> &launches() { return line->bind(inputs); }
+
+private:
+  void fill(uint64_t stride) {
+    inputs.begin(plan);
     std::vector<int32_t> pages(stride);
     std::iota(pages.begin(), pages.end(), 0);
     for (uint64_t sequence = 0; sequence < step.batch; ++sequence) {
@@ -197,19 +238,10 @@ public:
       for (int32_t &page : pages)
         page += static_cast<int32_t>(stride);
     }
-    return inputs.upload(device);
+    if (plan.kind() == artifact::Plan::DECODE)
+      inputs.pad(plan.max_tokens(), plan.max_logit_rows());
   }
 
-  LaunchCommand bind(const artifact::Launch &launch) const {
-    LaunchCommand command{launch.kernel(), {}, 0};
-    for (const artifact::Argument &argument : launch.args())
-      command.args.push_back(value(argument));
-    command.units = launch.units_static() + launch.units_per_token() * inputs.numTokens() +
-                    launch.units_per_logit_row() * inputs.numLogitRows();
-    return command;
-  }
-
-private:
   /// Written once: pages that nobody wrote to all show the same zeros.
   Status allocate(DeviceMemory &memory, uint64_t bytes) {
     Result<DeviceMemory> result = model.device().allocate(bytes);
@@ -219,27 +251,30 @@ private:
     return model.device().zero(memory.address(), bytes);
   }
 
-  uint64_t value(const artifact::Argument &argument) const {
-    switch (argument.value_case()) {
-    case artifact::Argument::kWeight:
-      return model.weightAddress(argument.weight());
-    case artifact::Argument::kArenaOffset:
-      return arena.address() + argument.arena_offset();
-    case artifact::Argument::kKvOffset:
-      return pool.address() + argument.kv_offset();
-    case artifact::Argument::kInput:
-      return inputs.value(argument.input());
-    default:
-      return static_cast<uint64_t>(argument.constant());
-    }
-  }
-
   const Model &model;
   const artifact::Plan &plan;
   StepShape step;
-  DeviceMemory arena, pool;
+  DeviceMemory arena, pool, state;
   StepInputs inputs;
+  std::optional<PlanLine> line;
 };
+
+/// Seconds of each of \p repeat replays of a kernel's launches.
+Result<std::vector<double>> timeLine(const Model &model, std::vector<LaunchCommand> line,
+                                     uint32_t repeat) {
+  auto recording = model.device().record(model.code(), std::move(line));
+  if (!recording)
+    return recording.status();
+  std::vector<double> times;
+  for (uint32_t run = 0; run <= repeat; ++run) {
+    Result<double> seconds = model.device().time(**recording);
+    if (!seconds)
+      return seconds.status();
+    if (run > 0) // the first warms
+      times.push_back(*seconds);
+  }
+  return times;
+}
 
 } // namespace
 
@@ -263,24 +298,68 @@ Result<std::vector<KernelTiming>> qopt::benchKernels(const Model &model,
   std::vector<KernelTiming> timings;
   std::vector<std::vector<LaunchCommand>> lines(manifest.kernels_size());
   std::vector<Work> work(manifest.kernels_size());
-  for (const artifact::Launch &launch : plan->launches()) {
-    lines[launch.kernel()].push_back(bench.bind(launch));
+  const std::vector<LaunchCommand> &launches = bench.launches();
+  for (int i = 0; i < plan->launches_size(); ++i) {
+    const artifact::Launch &launch = plan->launches(i);
+    lines[launch.kernel()].push_back(launches[i]);
     work[launch.kernel()] += workOf(manifest, launch, step);
   }
   for (int i = 0; i < manifest.kernels_size(); ++i) {
     if (lines[i].empty())
       continue;
-    std::vector<double> times;
-    for (uint32_t run = 0; run <= options.repeat; ++run) {
-      Result<double> seconds = timed([&] { return model.device().launch(model.code(), lines[i]); });
-      if (!seconds)
-        return seconds.status();
-      if (run > 0) // the first warms
-        times.push_back(*seconds);
-    }
+    auto launchCount = static_cast<uint32_t>(lines[i].size());
+    auto times = timeLine(model, std::move(lines[i]), options.repeat);
+    if (!times)
+      return times.status();
     const artifact::Kernel &kernel = manifest.kernels(i);
-    timings.push_back({kernel.entry(), kernel.schedule(), static_cast<uint32_t>(lines[i].size()),
-                       median(times), *std::min_element(times.begin(), times.end()), work[i]});
+    timings.push_back({kernel.entry(), kernel.schedule(), launchCount, median(*times),
+                       *std::min_element(times->begin(), times->end()), work[i]});
   }
   return timings;
+}
+
+//===----------------------------------------------------------------------===//
+// Throughput
+//===----------------------------------------------------------------------===//
+
+Result<Throughput> qopt::benchThroughput(const Model &model, const ThroughputOptions &options) {
+  if (options.requests == 0 || options.promptTokens == 0 || options.generatedTokens == 0)
+    return Status::usage("expected at least one request, prompt token and generated token");
+  uint32_t length = options.promptTokens + options.generatedTokens;
+  if (length > model.maxContext())
+    return Status::usage("the sequences would have " + std::to_string(length) +
+                         " tokens, expected at most the model's context of " +
+                         std::to_string(model.maxContext()));
+  Result<Engine> engine = Engine::create(
+      model, {.executor = {.maxContext = length,
+                           .maxSequences = std::min(options.requests, options.maxSequences)}});
+  if (!engine)
+    return engine.status();
+  for (uint32_t i = 0; i < options.requests; ++i) {
+    Request request;
+    for (uint32_t token = 0; token < options.promptTokens; ++token)
+      request.prompt.push_back(tokenAt(model, uint64_t(i) * options.promptTokens + token));
+    request.maxTokens = options.generatedTokens;
+    request.sampling = {.temperature = 0};
+    request.stopAtEos = false;
+    if (Result<RequestId> id = engine->submit(std::move(request)); !id)
+      return id.status();
+  }
+  Result<double> seconds = timed([&]() -> Status {
+    while (engine->busy())
+      if (Result<bool> more = engine->step(); !more)
+        return more.status();
+    return Status::ok();
+  });
+  if (!seconds)
+    return seconds.status();
+  EngineStatistics statistics = engine->statistics();
+  return Throughput{*seconds,
+                    statistics.promptTokens,
+                    statistics.generatedTokens,
+                    statistics.prefillSteps,
+                    statistics.decodeSteps,
+                    statistics.prefillSeconds,
+                    statistics.decodeSeconds,
+                    statistics.sampleSeconds};
 }

@@ -43,8 +43,9 @@ std::pair<double, double> shapeOf(const artifact::Weight &weight) {
 }
 
 uint64_t rowsOf(const artifact::Launch &launch, const StepShape &step) {
-  bool logits = launch.args_size() > 0 &&
-                launch.args(launch.args_size() - 1).input() == artifact::NUM_LOGIT_ROWS;
+  bool logits = std::any_of(launch.args().begin(), launch.args().end(), [](const auto &argument) {
+    return argument.input() == artifact::NUM_LOGIT_ROWS;
+  });
   return logits ? step.logitRows : step.rows();
 }
 
@@ -89,9 +90,11 @@ Work qopt::workOf(const artifact::Manifest &manifest, const artifact::Launch &la
 }
 
 const artifact::Plan *qopt::planOf(const artifact::Manifest &manifest, const StepShape &step) {
-  for (const artifact::Plan &plan : manifest.plans())
-    if (step.rows() <= plan.max_tokens() && step.logitRows <= plan.max_logit_rows())
-      return &plan;
+  for (artifact::Plan::Kind kind : {artifact::Plan::DECODE, artifact::Plan::MIXED})
+    for (const artifact::Plan &plan : manifest.plans())
+      if (plan.kind() == kind && (step.tokens == 1 || kind == artifact::Plan::MIXED) &&
+          step.rows() <= plan.max_tokens() && step.logitRows <= plan.max_logit_rows())
+        return &plan;
   return nullptr;
 }
 

@@ -25,9 +25,11 @@
 
 namespace qopt {
 
-/// What the cores in use could do at most, as measured; 0 where it is unknown.
+/// What the cores in use could do at most, as measured; 0 where it is unknown. On
+/// a GPU reading is what a copy within its memory reads and writes together.
 struct Ceilings {
-  unsigned threads = 0;
+  std::string device;
+  unsigned threads = 0;          ///< 0 on a GPU
   uint64_t cacheBytes = 0;       ///< of the last level
   double readBytesPerSecond = 0; ///< a streaming read, larger than the cache
   double floatsPerSecond = 0;    ///< float32 operations, a multiply-add is two
@@ -74,12 +76,28 @@ Result<Timing> benchDecode(const Model &model, const BenchOptions &options);
 Result<Timing> benchPrefill(const Model &model, const BenchOptions &options);
 
 /// One kernel of the plan that such a step takes.
+struct ThroughputOptions {
+  uint32_t requests = 256;
+  uint32_t promptTokens = 128, generatedTokens = 128; ///< of each request
+  uint32_t maxSequences = 256;                        ///< that run at once
+};
+
+struct Throughput {
+  double seconds = 0; ///< until the last request is done
+  uint64_t promptTokens = 0, generatedTokens = 0;
+  uint64_t prefillSteps = 0, decodeSteps = 0;
+  double prefillSeconds = 0, decodeSeconds = 0, sampleSeconds = 0;
+};
+
+/// Requests that all arrive at once, continuously batched.
+Result<Throughput> benchThroughput(const Model &model, const ThroughputOptions &options);
+
 struct KernelTiming {
   std::string entry, schedule;
   uint32_t launches = 0; ///< in a step
   double seconds = 0;    ///< of them all, run one after the other by themselves
   double fastestSeconds = 0;
-  Work work;             ///< of them all
+  Work work; ///< of them all
 };
 
 /// Times every kernel alone, over all its launches, so that each reads its own

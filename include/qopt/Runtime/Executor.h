@@ -45,6 +45,8 @@ struct ExecutorOptions {
   uint32_t maxSequences = 0;
   /// Bytes of the KV cache instead of maxSequences; 0: maxSequences decides.
   uint64_t kvCacheBytes = 0;
+  /// Replays decode plans as recordings (CUDA graphs); false: launches each kernel.
+  bool recordings = true;
 };
 
 /// One sequence's place in the KV cache. Frees its pages with the object.

@@ -7,7 +7,7 @@
 ///
 /// \file
 /// A model that is ready to run: the artifact mapped and checked, its code
-/// loaded, its threads started.
+/// loaded, its device started.
 ///
 ///   Result<Model> model = Model::load("smol.qopt", {.threads = 8});
 ///   if (!model)
@@ -31,7 +31,7 @@
 
 namespace qopt {
 
-/// Where the weights are while the model runs.
+/// Where the weights are while the model runs on the CPU. A GPU copies them.
 enum class WeightMemory {
   mapped,     ///< in the file's mapping, read from disk when first used
   prefaulted, ///< in the file's mapping, read from disk while loading
@@ -39,10 +39,13 @@ enum class WeightMemory {
 };
 
 struct ModelOptions {
+  /// "auto": what the artifact was compiled for; "cpu", "cuda" or "cuda:N".
+  std::string device = "auto";
   unsigned threads = 0; ///< 0: one for each core that the process may use
   bool pinThreads = true;
   WeightMemory weights = WeightMemory::mapped;
-  bool verify = false; ///< compare the hash of every section, not only the code's
+  bool verify = false;    ///< compare the hash of every section, not only the code's
+  std::string cudaDriver; ///< library of the CUDA driver; empty: libcuda.so.1
 };
 
 /// What loading did and how long it took.

@@ -10,6 +10,7 @@
 #include "qopt/Runtime/Device.h"
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -87,6 +88,13 @@ Status verifyCopy(int fd, size_t size, const std::string &hash) {
   return Status::ok();
 }
 
+template <typename Work> Result<double> seconds(const Work &work) {
+  auto start = std::chrono::steady_clock::now();
+  if (Status status = work(); !status)
+    return status;
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 class CPUDevice : public Device {
 public:
   CPUDevice(unsigned threads, const std::vector<int> &cpus) : pool_(threads, cpus) {}
@@ -105,8 +113,17 @@ public:
     return DeviceMemory(*this, reinterpret_cast<uint64_t>(memory), bytes);
   }
 
-  Result<uint64_t> adopt(std::span<const std::byte> bytes) override {
-    return reinterpret_cast<uint64_t>(bytes.data());
+  std::optional<uint64_t> freeBytes() const override { return std::nullopt; }
+
+  Result<HostMemory> allocateHost(uint64_t bytes) override {
+    return HostMemory(*this, {new std::byte[bytes](), bytes});
+  }
+
+  Result<std::vector<uint64_t>> adopt(std::span<const std::span<const std::byte>> pieces) override {
+    std::vector<uint64_t> addresses;
+    for (std::span<const std::byte> piece : pieces)
+      addresses.push_back(reinterpret_cast<uint64_t>(piece.data()));
+    return addresses;
   }
 
   Status copyToDevice(uint64_t to, std::span<const std::byte> from) override {
@@ -132,7 +149,7 @@ public:
 
   Result<std::unique_ptr<DeviceCode>> load(std::span<const std::byte> bytes,
                                            const std::string &hash,
-                                           const std::vector<std::string> &entries) override;
+                                           const std::vector<KernelEntry> &entries) override;
 
   Status launch(const DeviceCode &code, std::span<const LaunchCommand> line) override;
 
@@ -146,7 +163,22 @@ public:
     return launch(line.code, line.line);
   }
 
+  Result<double> time(const Recording &recording) override {
+    return seconds([&] { return replay(recording); });
+  }
+
+  Result<double> timeCopy(uint64_t to, uint64_t from, uint64_t bytes) override {
+    std::span source(reinterpret_cast<const std::byte *>(from), bytes);
+    return seconds([&] { return copyToDevice(to, source); });
+  }
+
+  uint64_t cacheBytes() const override { return 0; }
+
+  Status synchronize() override { return Status::ok(); }
+
 private:
+  void freeHost(std::span<std::byte> bytes) override { delete[] bytes.data(); }
+
   void free(uint64_t address, uint64_t bytes) override {
     ::munmap(reinterpret_cast<void *>(address), std::max<uint64_t>(bytes, 1));
   }
@@ -156,7 +188,7 @@ private:
 
 Result<std::unique_ptr<DeviceCode>> CPUDevice::load(std::span<const std::byte> bytes,
                                                     const std::string &hash,
-                                                    const std::vector<std::string> &entries) {
+                                                    const std::vector<KernelEntry> &entries) {
   auto code = std::make_unique<CPUCode>();
   code->fd = anonymousFile();
   if (code->fd < 0)
@@ -172,10 +204,10 @@ Result<std::unique_ptr<DeviceCode>> CPUDevice::load(std::span<const std::byte> b
   code->library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!code->library)
     return Status::invalid(std::string("the code section can't be loaded: ") + ::dlerror());
-  for (const std::string &name : entries) {
-    void *entry = ::dlsym(code->library, name.c_str());
+  for (const KernelEntry &kernel : entries) {
+    void *entry = ::dlsym(code->library, kernel.name.c_str());
     if (!entry)
-      return Status::invalid("the code section has no kernel " + quoted(name));
+      return Status::invalid("the code section has no kernel " + quoted(kernel.name));
     code->entries.push_back(reinterpret_cast<Entry>(entry));
   }
   return std::unique_ptr<DeviceCode>(std::move(code));

@@ -37,16 +37,19 @@ struct Executor::State {
   uint32_t pageTokens = 0;
   uint64_t pageBytes = 0;
   std::unique_ptr<KVCache> cache;
-  DeviceMemory arena;
+  DeviceMemory arena, kept; ///< of a step; from step to step
   StepInputs inputs;
-  std::vector<PlanLine> plans; ///< ascending max_tokens
+  std::vector<PlanLine> mixedPlans, decodePlans; ///< ascending max_tokens
+  bool recordings = true;
   uint64_t steps = 0;
-  std::vector<float> hostLogits; ///< only where the host can't see the arena
+  HostMemory hostLogits; ///< only where the host can't see the arena
 
   Status allocate(const ExecutorOptions &options);
+  Status allocatePlans(uint64_t arenaBytes, uint32_t stride);
   Status check(std::span<const Chunk> chunks);
-  void fill(std::span<const Chunk> chunks);
-  PlanLine &choosePlan();
+  void fill(std::span<const Chunk> chunks, const PlanLine &plan);
+  PlanLine &choosePlan(uint64_t tokens, uint64_t logitRows, bool decode);
+  Result<std::span<const float>> readLogits(uint64_t address, size_t count);
 };
 
 Status Executor::State::allocate(const ExecutorOptions &options) {
@@ -55,7 +58,8 @@ Status Executor::State::allocate(const ExecutorOptions &options) {
   uint64_t arenaBytes = 0;
   for (const artifact::Plan &plan : manifest.plans())
     arenaBytes = std::max<uint64_t>(arenaBytes, plan.arena_bytes());
-  uint64_t memory = availableMemory();
+  uint64_t memory = device.freeBytes().value_or(availableMemory());
+  recordings = options.recordings;
   if (arenaBytes > memory)
     return Status::unavailable("the plans need " + std::to_string(arenaBytes) +
                                " bytes of memory, but " + std::to_string(memory) +
@@ -73,26 +77,41 @@ Status Executor::State::allocate(const ExecutorOptions &options) {
   if (!pool)
     return pool.status();
   cache = std::move(*pool);
-  Result<DeviceMemory> buffer = device.allocate(arenaBytes);
-  if (!buffer)
-    return buffer.status();
-  arena = std::move(*buffer);
-  const artifact::Plan &largest = *manifest.plans().rbegin();
-  if (Status status =
-          inputs.allocate(device, largest.max_tokens(), largest.max_logit_rows(), stride);
-      !status)
-    return status;
+  return allocatePlans(arenaBytes, stride);
+}
+
+Status Executor::State::allocatePlans(uint64_t arenaBytes, uint32_t stride) {
+  const artifact::Manifest &manifest = model.manifest();
+  Device &device = model.device();
+  const std::pair<DeviceMemory *, uint64_t> buffers[] = {{&arena, arenaBytes},
+                                                         {&kept, manifest.state_bytes()}};
+  for (auto [buffer, bytes] : buffers) {
+    Result<DeviceMemory> allocated = device.allocate(bytes);
+    if (!allocated)
+      return allocated.status();
+    *buffer = std::move(*allocated);
+  }
+  std::vector<const artifact::Plan *> all;
   for (const artifact::Plan &plan : manifest.plans())
-    plans.emplace_back(model, plan, arena.address(), cache->address(), inputs);
+    all.push_back(&plan);
+  if (Status status = inputs.allocate(device, all, stride); !status)
+    return status;
+  PlanMemory memory{arena.address(), cache->address(), kept.address()};
+  for (const artifact::Plan *plan : all)
+    (plan->kind() == artifact::Plan::DECODE ? decodePlans : mixedPlans)
+        .emplace_back(model, *plan, memory, inputs);
   return Status::ok();
 }
 
-/// The first plan that holds the step; the last holds every step.
-PlanLine &Executor::State::choosePlan() {
-  for (PlanLine &plan : plans)
-    if (inputs.numTokens() <= plan.maxTokens() && inputs.numLogitRows() <= plan.maxLogitRows())
-      return plan;
-  return plans.back();
+/// The first decode plan that holds the step if it is one, else the first mixed
+/// one; the last of those holds every step.
+PlanLine &Executor::State::choosePlan(uint64_t tokens, uint64_t logitRows, bool decode) {
+  for (std::vector<PlanLine> *plans : {&decodePlans, &mixedPlans})
+    if (decode || plans == &mixedPlans)
+      for (PlanLine &plan : *plans)
+        if (tokens <= plan.maxTokens() && logitRows <= plan.maxLogitRows())
+          return plan;
+  return mixedPlans.back();
 }
 
 Status Executor::State::check(std::span<const Chunk> chunks) {
@@ -116,8 +135,8 @@ Status Executor::State::check(std::span<const Chunk> chunks) {
   return Status::ok();
 }
 
-void Executor::State::fill(std::span<const Chunk> chunks) {
-  inputs.clear();
+void Executor::State::fill(std::span<const Chunk> chunks, const PlanLine &plan) {
+  inputs.begin(plan.plan());
   for (const Chunk &chunk : chunks) {
     inputs.beginSequence(chunk.sequence->pages_);
     for (size_t i = 0; i < chunk.tokens.size(); ++i) {
@@ -126,6 +145,29 @@ void Executor::State::fill(std::span<const Chunk> chunks) {
       inputs.addToken(chunk.tokens[i], chunk.sequence->length_ + i, wanted);
     }
   }
+  if (plan.isDecode())
+    inputs.pad(plan.maxTokens(), plan.maxLogitRows());
+}
+
+/// Waits for the step, and shows \p count logits where the host can see them.
+Result<std::span<const float>> Executor::State::readLogits(uint64_t address, size_t count) {
+  Device &device = model.device();
+  const std::byte *view = device.hostView(address);
+  if (view || count == 0) {
+    if (Status status = device.synchronize(); !status)
+      return status;
+    return std::span(reinterpret_cast<const float *>(view), count);
+  }
+  size_t bytes = count * sizeof(float);
+  if (hostLogits.bytes().size() < bytes) {
+    Result<HostMemory> larger = device.allocateHost(bytes + bytes / 2);
+    if (!larger)
+      return larger.status();
+    hostLogits = std::move(*larger);
+  }
+  if (Status status = device.copyToHost(hostLogits.bytes().first(bytes), address); !status)
+    return status;
+  return std::span(reinterpret_cast<const float *>(hostLogits.bytes().data()), count);
 }
 
 Executor::Executor(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -184,27 +226,18 @@ Result<std::span<const float>> Executor::step(std::span<const Chunk> chunks) {
       return Status::unavailable("the KV cache of " + std::to_string(state.cache->pages()) +
                                  " pages is full");
 
-  state.fill(chunks);
-  PlanLine &plan = state.choosePlan();
-  Device &device = state.model.device();
-  if (Status status = state.inputs.upload(device); !status)
+  PlanLine &plan = state.choosePlan(tokens, rows, /*decode=*/tokens == chunks.size());
+  state.fill(chunks, plan);
+  if (Status status = state.inputs.upload(state.model.device()); !status)
     return status;
-  bool decode = tokens == chunks.size();
-  if (Status status = plan.run(state.model, state.inputs, decode); !status)
+  if (Status status = plan.run(state.model, state.inputs, state.recordings); !status)
     return status;
-
-  for (const Chunk &chunk : chunks)
-    chunk.sequence->length_ += chunk.tokens.size();
-  size_t count = rows * state.model.vocabularySize();
-  uint64_t logits = state.arena.address() + plan.logitsOffset();
-  if (const std::byte *view = device.hostView(logits))
-    return std::span(reinterpret_cast<const float *>(view), count);
-  state.hostLogits.resize(count);
-  if (Status status =
-          device.copyToHost(std::as_writable_bytes(std::span(state.hostLogits)), logits);
-      !status)
-    return status;
-  return std::span<const float>(state.hostLogits);
+  auto logits = state.readLogits(state.arena.address() + plan.logitsOffset(),
+                                 rows * state.model.vocabularySize());
+  if (logits)
+    for (const Chunk &chunk : chunks)
+      chunk.sequence->length_ += chunk.tokens.size();
+  return logits;
 }
 
 Status Executor::forward(Sequence &sequence, std::span<const int32_t> tokens, const LogitSink &sink,
@@ -225,8 +258,8 @@ Status Executor::forward(Sequence &sequence, std::span<const int32_t> tokens, co
 
 const Model &Executor::model() const { return state_->model; }
 uint32_t Executor::maxContext() const { return state_->maxContext; }
-uint32_t Executor::maxStepTokens() const { return state_->plans.back().maxTokens(); }
-uint32_t Executor::maxStepLogits() const { return state_->plans.back().maxLogitRows(); }
+uint32_t Executor::maxStepTokens() const { return state_->mixedPlans.back().maxTokens(); }
+uint32_t Executor::maxStepLogits() const { return state_->mixedPlans.back().maxLogitRows(); }
 uint32_t Executor::pageTokens() const { return state_->pageTokens; }
 uint32_t Executor::pages() const { return state_->cache->pages(); }
 uint32_t Executor::freePages() const { return state_->cache->freePages(); }

@@ -6,8 +6,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "qopt/Runtime/Model.h"
+#include "../Artifact/Format.h"
 #include "Timer.h"
 #include "qopt/Runtime/Artifact/manifest.pb.h"
+#include <charconv>
+#include <cstdlib>
 #include <sys/mman.h>
 
 using namespace qopt;
@@ -24,8 +27,10 @@ struct Model::State {
   std::vector<StartupPhase> startup;
 
   Status load(const ModelOptions &options);
+  Status createDevice(const ModelOptions &options);
   Status loadCode();
   Status placeWeights(WeightMemory memory);
+  Status copyWeights();
 };
 
 namespace {
@@ -40,20 +45,69 @@ void prefault(std::span<const std::byte> bytes) {
     (void)*static_cast<const volatile std::byte *>(&bytes[i]);
 }
 
+/// What ModelOptions::device says.
+struct DeviceChoice {
+  bool cpu = true, cuda = true; ///< which may be taken
+  unsigned ordinal = 0;         ///< of the GPU
+};
+
+Result<DeviceChoice> parseDevice(const std::string &text) {
+  if (text == "auto")
+    return DeviceChoice{};
+  if (text == "cpu")
+    return DeviceChoice{.cuda = false};
+  DeviceChoice choice{.cpu = false};
+  if (text == "cuda")
+    return choice;
+  const char *end = text.data() + text.size();
+  if (text.rfind("cuda:", 0) == 0) {
+    auto [rest, error] = std::from_chars(text.data() + 5, end, choice.ordinal);
+    if (rest == end && error == std::errc())
+      return choice;
+  }
+  return Status::usage("device is " + quoted(text) + ", expected auto, cpu, cuda or cuda:N");
+}
+
+bool environmentSays(const char *name) {
+  const char *value = std::getenv(name);
+  return value && *value && std::string(value) != "0";
+}
+
 } // namespace
 
-Status Model::State::load(const ModelOptions &options) {
-  const artifact::Manifest &manifest = artifact.manifest();
-  std::vector<std::string> features(manifest.target().features().begin(),
-                                    manifest.target().features().end());
-  if (Status status = checkCPU(manifest.target().triple(), features); !status)
-    return status;
-  Timer timer;
-  Result<std::unique_ptr<Device>> created = createCPUDevice({options.threads, options.pinThreads});
+Status Model::State::createDevice(const ModelOptions &options) {
+  const artifact::Target &target = artifact.manifest().target();
+  Result<DeviceChoice> choice = parseDevice(options.device);
+  if (!choice)
+    return choice.status();
+  bool cuda = isCUDA(target);
+  if (cuda ? !choice->cuda : !choice->cpu)
+    return Status::usage("it was compiled for " + quoted(target.name()) + ", which device " +
+                         quoted(options.device) + " can't run: compile the model with --target " +
+                         (cuda ? "cpu" : "cuda:sm_90a"));
+  std::vector<std::string> features(target.features().begin(), target.features().end());
+  if (!cuda)
+    if (Status status = checkCPU(target.triple(), features); !status)
+      return status;
+  auto created = cuda ? createCUDADevice({.ordinal = choice->ordinal,
+                                          .architecture = features.front(),
+                                          .driver = options.cudaDriver,
+                                          .debugSync = environmentSays("QOPT_DEBUG_SYNC")})
+                      : createCPUDevice({options.threads, options.pinThreads});
+  if (!created && cuda)
+    return Status(created.status().code(), "it was compiled for " + quoted(target.name()) + ": " +
+                                               created.status().message());
   if (!created)
     return created.status();
   device = std::move(*created);
-  startup.push_back({"start threads", timer.lap()});
+  return Status::ok();
+}
+
+Status Model::State::load(const ModelOptions &options) {
+  Timer timer;
+  if (Status status = createDevice(options); !status)
+    return status;
+  startup.push_back({"start device", timer.lap()});
   if (Status status = loadCode(); !status)
     return status;
   startup.push_back({"load code", timer.lap()});
@@ -65,9 +119,9 @@ Status Model::State::load(const ModelOptions &options) {
 
 Status Model::State::loadCode() {
   const artifact::Manifest &manifest = artifact.manifest();
-  std::vector<std::string> entries;
+  std::vector<KernelEntry> entries;
   for (const artifact::Kernel &kernel : manifest.kernels())
-    entries.push_back(kernel.entry());
+    entries.push_back({kernel.entry(), kernel.object().offset(), kernel.object().size()});
   auto loaded = device->load(artifact.bytes(manifest.code()), manifest.code().hash(), entries);
   if (!loaded)
     return loaded.status();
@@ -76,26 +130,35 @@ Status Model::State::loadCode() {
 }
 
 Status Model::State::placeWeights(WeightMemory memory) {
-  for (const artifact::Weight &weight : artifact.manifest().weights()) {
-    std::span<const std::byte> bytes = artifact.bytes(weight.section());
-    if (memory == WeightMemory::copied) {
-      Result<DeviceMemory> copy = device->allocate(bytes.size());
-      if (!copy)
-        return copy.status();
-      if (Status status = device->copyToDevice(copy->address(), bytes); !status)
-        return status;
-      weights.push_back(copy->address());
-      copies.push_back(std::move(*copy));
-      continue;
-    }
-    if (memory == WeightMemory::prefaulted)
+  bool onHost = !isCUDA(artifact.manifest().target());
+  if (onHost && memory == WeightMemory::copied)
+    return copyWeights();
+  std::vector<std::span<const std::byte>> pieces;
+  for (const artifact::Weight &weight : artifact.manifest().weights())
+    pieces.push_back(artifact.bytes(weight.section()));
+  for (std::span<const std::byte> bytes : pieces) {
+    if (onHost && memory == WeightMemory::prefaulted)
       prefault(bytes);
     else
       ::madvise(const_cast<std::byte *>(bytes.data()), bytes.size(), MADV_WILLNEED);
-    Result<uint64_t> address = device->adopt(bytes);
-    if (!address)
-      return address.status();
-    weights.push_back(*address);
+  }
+  auto addresses = device->adopt(pieces);
+  if (!addresses)
+    return addresses.status();
+  weights = std::move(*addresses);
+  return Status::ok();
+}
+
+Status Model::State::copyWeights() {
+  for (const artifact::Weight &weight : artifact.manifest().weights()) {
+    std::span<const std::byte> bytes = artifact.bytes(weight.section());
+    Result<DeviceMemory> copy = device->allocate(bytes.size());
+    if (!copy)
+      return copy.status();
+    if (Status status = device->copyToDevice(copy->address(), bytes); !status)
+      return status;
+    weights.push_back(copy->address());
+    copies.push_back(std::move(*copy));
   }
   return Status::ok();
 }

@@ -21,47 +21,76 @@
 
 namespace qopt {
 
-/// The step inputs on the host, and their place on the device.
+/// Where a plan finds its step inputs, in bytes behind the start of their memory.
+struct StepLayout {
+  StepLayout(const artifact::Plan &plan);
+
+  uint64_t tokens, positions, sequences, logitRows, queryTiles, blockTables;
+};
+
+/// The step inputs on the host, and their place on the device: one block that is
+/// copied at once, laid out for the plan of the step.
 class StepInputs {
 public:
-  Status allocate(Device &device, uint32_t maxTokens, uint32_t maxLogitRows, uint32_t stride);
+  /// Room for any of \p plans, with \p stride pages in a row of the block tables.
+  Status allocate(Device &device, std::span<const artifact::Plan *const> plans, uint32_t stride);
 
-  void clear();
+  /// Starts an empty step of \p plan.
+  void begin(const artifact::Plan &plan);
   /// Starts the next row of the block tables with \p pages.
   void beginSequence(std::span<const int32_t> pages);
   void addToken(int32_t token, uint32_t position, bool wantLogits);
+  /// Adds rows of no sequence, up to \p tokens and \p logitRows.
+  void pad(uint32_t tokens, uint32_t logitRows);
   Status upload(Device &device) const;
 
-  uint32_t numTokens() const { return static_cast<uint32_t>(tokens_.size()); }
-  uint32_t numLogitRows() const { return static_cast<uint32_t>(logitRows_.size()); }
+  uint32_t numTokens() const { return numTokens_; }
+  uint32_t numLogitRows() const { return numLogitRows_; }
+  uint32_t numQueryTiles() const { return numQueryTiles_; }
 
-  /// The address or the scalar that stands for \p input.
-  uint64_t value(artifact::StepInput input) const;
+  /// The address or the scalar that stands for \p input of a plan with \p layout.
+  uint64_t value(artifact::StepInput input, const StepLayout &layout) const;
 
 private:
-  uint32_t stride_ = 0;              ///< pages in a row of the block tables
-  std::vector<int32_t> tokens_;      ///< [T]
-  std::vector<int32_t> positions_;   ///< [T]
-  std::vector<int32_t> sequences_;   ///< [T], row of the block tables
-  std::vector<int32_t> logitRows_;   ///< [R], row of tokens
-  std::vector<int32_t> blockTables_; ///< [S, stride], page numbers
-  uint32_t numSequences_ = 0;
-  DeviceMemory memory_; ///< the five, each behind the room of the one before
-  uint64_t tokensAt_ = 0, positionsAt_ = 0, sequencesAt_ = 0, logitRowsAt_ = 0, blockTablesAt_ = 0;
+  /// Of the host's block.
+  int32_t *at(uint64_t offset) const {
+    return reinterpret_cast<int32_t *>(host_.bytes().data() + offset);
+  }
+  void addToQueryTile();
+
+  uint32_t stride_ = 0; ///< pages in a row of the block tables
+  HostMemory host_;     ///< int32: tokens [T], positions [T], sequences [T], logit rows [R],
+                        ///< query tiles [Q, 2], block tables [S, stride]
+  DeviceMemory memory_; ///< the same on the device
+  uint64_t tokensAt_ = 0, positionsAt_ = 0, sequencesAt_ = 0, logitRowsAt_ = 0;
+  uint64_t queryTilesAt_ = 0, blockTablesAt_ = 0;
+  uint32_t queryTile_ = 0; ///< most rows of a tile; 0: the plan has none
+  uint32_t numTokens_ = 0, numLogitRows_ = 0, numSequences_ = 0, numQueryTiles_ = 0;
+  bool sequenceIsNew_ = false; ///< the next token starts a query tile
+};
+
+/// Memory that every plan of an executor shares.
+struct PlanMemory {
+  uint64_t arena = 0, pool = 0, state = 0; ///< addresses
 };
 
 class PlanLine {
 public:
-  PlanLine(const Model &model, const artifact::Plan &plan, uint64_t arena, uint64_t pool,
+  PlanLine(const Model &model, const artifact::Plan &plan, const PlanMemory &memory,
            const StepInputs &inputs);
 
+  const artifact::Plan &plan() const { return *plan_; }
+  bool isDecode() const { return plan_->kind() == artifact::Plan::DECODE; }
   uint32_t maxTokens() const { return plan_->max_tokens(); }
   uint32_t maxLogitRows() const { return plan_->max_logit_rows(); }
   uint64_t logitsOffset() const { return plan_->logits_offset(); }
 
-  /// Runs the step of \p inputs. A decode step is recorded, because the next
-  /// one is often of the same size.
-  Status run(const Model &model, const StepInputs &inputs, bool decode);
+  /// Runs the step of \p inputs. A decode plan, whose inputs are padded, is
+  /// recorded the first time and replayed from then on unless \p record is false.
+  Status run(const Model &model, const StepInputs &inputs, bool record);
+
+  /// The launches of the step of \p inputs, as the plan lists them.
+  const std::vector<LaunchCommand> &bind(const StepInputs &inputs);
 
 private:
   /// An argument that changes from step to step.
@@ -70,13 +99,14 @@ private:
     artifact::StepInput input;
   };
 
-  void bind(const StepInputs &inputs);
+  void addLaunch(const Model &model, const artifact::Launch &launch, const PlanMemory &memory,
+                 const StepInputs &inputs);
 
   const artifact::Plan *plan_; ///< of the model's manifest
+  StepLayout layout_;
   std::vector<LaunchCommand> line_;
   std::vector<Scalar> scalars_;
   std::unique_ptr<Recording> recording_;
-  uint32_t recordedTokens_ = 0, recordedLogitRows_ = 0;
 };
 
 } // namespace qopt

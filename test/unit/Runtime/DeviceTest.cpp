@@ -25,7 +25,7 @@ std::string hashText(const std::string &bytes) {
 
 Result<std::unique_ptr<DeviceCode>> load(Device &device, const std::string &bytes,
                                          const std::string &hash, const char *entry) {
-  return device.load(std::as_bytes(std::span<const char>(bytes)), hash, {entry});
+  return device.load(std::as_bytes(std::span<const char>(bytes)), hash, {KernelEntry{entry}});
 }
 
 TEST(CPUDevice, MemoryIsZeroAndCopied) {
