@@ -1,0 +1,95 @@
+//===- attention_config.h - How an attention kernel is cut -----*- C++ -*-===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Plain constexpr C++, shared by the device headers and the compiler.
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+// Kernels call these functions too.
+#ifdef __CUDACC__
+#define QOPT_BOTH_SIDES __host__ __device__
+#else
+#define QOPT_BOTH_SIDES
+#endif
+
+namespace qopt::cuda {
+
+/// Tokens of a page.
+constexpr int page_tokens = 64;
+
+/// What attention computes, and how its blocks stream the pages. A *half page* is the
+/// keys or the values of one KV head in one page: 64 x head_dim bf16.
+struct AttentionConfig {
+  int heads, kv_heads, head_dim;
+  int query_stride, output_stride; ///< elements from row to row
+  float scale;                     ///< of q . k, positive
+  long long page_bytes;            ///< of a page with all its layers
+  int warps;                       ///< of a block
+  int stages;                      ///< half pages in flight: of a warp (decode), of a block (tiles)
+};
+
+QOPT_BOTH_SIDES constexpr int group(const AttentionConfig &c) { return c.heads / c.kv_heads; }
+QOPT_BOTH_SIDES constexpr int half_page_bytes(int head_dim) { return page_tokens * head_dim * 2; }
+
+/// Bytes from a head's keys to its values in one page.
+QOPT_BOTH_SIDES constexpr int values_offset(const AttentionConfig &c) {
+  return c.kv_heads * half_page_bytes(c.head_dim);
+}
+
+/// A decode block merges its pages in shared memory through two buffers of partial
+/// results [warps][group], and a running result [group]: head_dim values and, for each
+/// of the two turns, maximum and sum.
+QOPT_BOTH_SIDES constexpr int partial_floats(const AttentionConfig &c) { return c.head_dim + 2; }
+QOPT_BOTH_SIDES constexpr int decode_threads(const AttentionConfig &c) { return 32 * c.warps; }
+QOPT_BOTH_SIDES constexpr int decode_merge_bytes(const AttentionConfig &c) {
+  return 4 * group(c) * (2 * c.warps * partial_floats(c) + c.head_dim + 4);
+}
+QOPT_BOTH_SIDES constexpr int decode_shared_bytes(const AttentionConfig &c) {
+  return c.warps * c.stages * half_page_bytes(c.head_dim) + decode_merge_bytes(c) +
+         8 * (c.warps * c.stages + 1);
+}
+
+/// Page-level partial results in the arena, where a plan has more than one split.
+QOPT_BOTH_SIDES constexpr long long decode_workspace_bytes(const AttentionConfig &c, long long rows,
+                                           long long max_pages) {
+  return 4 * rows * c.heads * max_pages * partial_floats(c);
+}
+/// One 32-bit ticket for each row and KV head; zero before the first launch.
+QOPT_BOTH_SIDES constexpr long long decode_ticket_bytes(const AttentionConfig &c, long long rows) {
+  return 4 * rows * c.kv_heads;
+}
+
+/// Rows (token, head) of a query tile, and the tokens that fit it.
+constexpr int tile_rows = 128;
+QOPT_BOTH_SIDES constexpr int query_tile(int heads, int kv_heads) {
+  int tokens = tile_rows / (heads / kv_heads);
+  return tokens > 0 ? tokens : 1;
+}
+/// 16-row fragments of a warp: two share every load of keys and values, as long as
+/// the accumulators fit the registers.
+QOPT_BOTH_SIDES constexpr int tile_fragments(const AttentionConfig &c) { return tile_rows / (16 * c.warps); }
+QOPT_BOTH_SIDES constexpr int tile_threads(const AttentionConfig &c) { return 32 * c.warps; }
+QOPT_BOTH_SIDES constexpr int tile_shared_bytes(const AttentionConfig &c) {
+  return tile_rows * c.head_dim * 2 + c.stages * half_page_bytes(c.head_dim) + 16 * c.stages;
+}
+
+/// Blocks of a multiprocessor that the registers leave room for.
+QOPT_BOTH_SIDES constexpr int tile_blocks(const AttentionConfig &c) { return c.warps == 4 ? 2 : 1; }
+
+/// Decode: about half the shared memory of a multiprocessor, so that two blocks, or a
+/// block and the next kernel's first weights, fit.
+QOPT_BOTH_SIDES constexpr void set_decode_schedule(AttentionConfig &c) {
+  c.warps = c.head_dim <= 128 ? 4 : 2;
+  c.stages = c.head_dim <= 64 ? 3 : 2;
+}
+/// Tiles: two fragments for each of 4 warps, or one for each of 8.
+QOPT_BOTH_SIDES constexpr void set_tile_schedule(AttentionConfig &c) {
+  c.warps = c.head_dim <= 128 ? 4 : 8;
+  c.stages = c.head_dim <= 128 ? 4 : 3;
+}
+
+} // namespace qopt::cuda

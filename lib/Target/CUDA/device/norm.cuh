@@ -1,0 +1,83 @@
+//===- norm.cuh - RMS normalisation and quantization of rows ---*- CUDA -*-===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//   grid x: rows      block: row_threads(columns)
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+#include "row.cuh"
+
+namespace qopt::cuda {
+
+/// y = bf16(bf16(x rsqrt(mean(x^2) + eps)) weight), in the pieces of a row.
+template <NormConfig config>
+__device__ __forceinline__ void normalize_row(RowPieces<config.columns> &row, const bf16 *input,
+                                              const bf16 *weight) {
+  __shared__ float sums[32];
+  float squares = 0.0f;
+  row.for_each([&](int column, float(&x)[8]) {
+    load_eight(x, input + column);
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+      squares = __fmaf_rn(x[i], x[i], squares);
+  });
+  float mean = __fdiv_rn(block_sum<row_threads(config.columns)>(squares, sums), config.columns);
+  float inverse = __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(mean, config.eps)));
+  row.for_each([&](int column, float(&x)[8]) {
+    float w[8];
+    load_eight(w, weight + column);
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+      x[i] = to_float(to_bf16(__fmul_rn(to_float(to_bf16(__fmul_rn(x[i], inverse))), w[i])));
+  });
+}
+
+/// input [rows, columns], weight [columns], output [rows, columns].
+template <NormConfig config>
+__device__ void rms_norm(const bf16 *input, const bf16 *weight, bf16 *output, int64_t rows) {
+  launch_dependents();
+  wait_for_predecessors();
+  int64_t at = blockIdx.x;
+  if (at >= rows)
+    return;
+  RowPieces<config.columns> row;
+  normalize_row<config>(row, input + at * config.input_stride, weight);
+  row.for_each([&](int column, const float(&y)[8]) {
+    store_eight(output + at * config.output_stride + column, y);
+  });
+}
+
+/// The same, as codes [rows, columns] (int8_t or e4m3) and scales [rows].
+template <NormConfig config, class Code>
+__device__ void rms_norm_quantized(const bf16 *input, const bf16 *weight, Code *codes,
+                                   float *scales, int64_t rows) {
+  launch_dependents();
+  wait_for_predecessors();
+  int64_t at = blockIdx.x;
+  if (at >= rows)
+    return;
+  RowPieces<config.columns> row;
+  normalize_row<config>(row, input + at * config.input_stride, weight);
+  quantize_row(row, codes + at * config.output_stride, scales + at);
+}
+
+/// input [rows, columns] (bf16 or float) as codes and scales.
+template <RowConfig config, class Input, class Code>
+__device__ void quantize(const Input *input, Code *codes, float *scales, int64_t rows) {
+  launch_dependents();
+  wait_for_predecessors();
+  int64_t at = blockIdx.x;
+  if (at >= rows)
+    return;
+  RowPieces<config.columns> row;
+  row.for_each([&](int column, float(&x)[8]) {
+    load_eight(x, input + at * config.input_stride + column);
+  });
+  quantize_row(row, codes + at * config.output_stride, scales + at);
+}
+
+} // namespace qopt::cuda

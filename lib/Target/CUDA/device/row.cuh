@@ -1,0 +1,106 @@
+//===- row.cuh - A row in the registers of a block -------------*- CUDA -*-===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+#include "gemm_epilogue.cuh"
+#include "row_config.h"
+
+namespace qopt::cuda {
+
+/// The columns of a row that a thread holds: 8 consecutive ones for each turn of the
+/// block. A thread's place depends on the number of columns alone, so that sums over a
+/// row have one order.
+template <int columns> struct RowPieces {
+  static constexpr int threads = row_threads(columns);
+  static constexpr int turns = (columns / 8 + threads - 1) / threads;
+  float values[turns][8];
+
+  __device__ static int column(int turn) { return (turn * threads + int(threadIdx.x)) * 8; }
+
+  /// `piece(column, values)` for each piece inside the row.
+  template <class Piece> __device__ __forceinline__ void for_each(Piece &&piece) {
+#pragma unroll
+    for (int turn = 0; turn < turns; ++turn)
+      if (column(turn) < columns)
+        piece(column(turn), values[turn]);
+  }
+};
+
+/// The sum over all threads, in one order, for every thread. `shared`: 32 elements.
+template <int threads> __device__ __forceinline__ float block_sum(float value, float *shared) {
+#pragma unroll
+  for (int distance = 16; distance > 0; distance /= 2)
+    value += __shfl_xor_sync(0xffffffffu, value, distance);
+  if (threads == 32)
+    return value;
+  if (lane_index() == 0)
+    shared[threadIdx.x / 32] = value;
+  __syncthreads();
+  value = lane_index() < threads / 32 ? shared[lane_index()] : 0.0f;
+#pragma unroll
+  for (int distance = 16; distance > 0; distance /= 2)
+    value += __shfl_xor_sync(0xffffffffu, value, distance);
+  return value;
+}
+
+/// The maximum over all threads, for every thread.
+template <int threads> __device__ __forceinline__ uint32_t block_max(uint32_t value, uint32_t *shared) {
+  value = __reduce_max_sync(0xffffffffu, value);
+  if (threads == 32)
+    return value;
+  if (lane_index() == 0)
+    shared[threadIdx.x / 32] = value;
+  __syncthreads();
+  return __reduce_max_sync(0xffffffffu, lane_index() < threads / 32 ? shared[lane_index()] : 0);
+}
+
+/// The divisor of absmax of a code type, and eight codes.
+template <class Code> struct CodeTraits;
+template <> struct CodeTraits<int8_t> {
+  static constexpr float levels = 127.5f;
+  __device__ __forceinline__ static uint32_t pack(float a, float b, float c, float d) {
+    return uint32_t(uint8_t(to_s8(a))) | uint32_t(uint8_t(to_s8(b))) << 8 |
+           uint32_t(uint8_t(to_s8(c))) << 16 | uint32_t(uint8_t(to_s8(d))) << 24;
+  }
+};
+template <> struct CodeTraits<e4m3> {
+  static constexpr float levels = 448.0f;
+  __device__ __forceinline__ static uint32_t pack(float a, float b, float c, float d) {
+    return uint32_t(pack_e4m3(a, b)) | uint32_t(pack_e4m3(c, d)) << 16;
+  }
+};
+
+/// The row's codes and scale: absmax / levels (1 where that is 0), and x / scale, both
+/// divisions. A NaN gives a NaN scale, as |x| is compared by its bits.
+template <class Code, int columns>
+__device__ __forceinline__ void quantize_row(RowPieces<columns> &row, Code *codes, float *scale) {
+  __shared__ uint32_t maxima[32];
+  uint32_t absmax = 0;
+  row.for_each([&](int, const float(&x)[8]) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+      absmax = max(absmax, float_to_bits(x[i]) & 0x7fffffffu);
+  });
+  absmax = block_max<row_threads(columns)>(absmax, maxima);
+  float divisor = __fdiv_rn(bits_to_float(absmax), CodeTraits<Code>::levels);
+  if (divisor == 0.0f)
+    divisor = 1.0f;
+  if (threadIdx.x == 0)
+    *scale = divisor;
+  row.for_each([&](int column, const float(&x)[8]) {
+    float q[8];
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+      q[i] = __fdiv_rn(x[i], divisor);
+    uint2 packed = make_uint2(CodeTraits<Code>::pack(q[0], q[1], q[2], q[3]),
+                              CodeTraits<Code>::pack(q[4], q[5], q[6], q[7]));
+    *reinterpret_cast<uint2 *>(codes + column) = packed;
+  });
+}
+
+} // namespace qopt::cuda
