@@ -28,6 +28,7 @@ CUDACode::CUDACode(const CUDAContext &context, std::vector<std::byte> section,
 CUDACode::~CUDACode() {
   if (!context_.enter())
     return;
+  (void)context_.synchronize(); // no kernel may run any more
   for (auto [offset, module] : modules_)
     driver_.cuModuleUnload(module);
 }

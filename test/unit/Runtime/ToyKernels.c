@@ -6,7 +6,8 @@
 //===----------------------------------------------------------------------===//
 //
 // The machine code of the toy artifact (ToyModel.h). Every kernel takes
-// (args, worker, workers) and does the worker's fixed share.
+// (args, worker, workers) and does the worker's fixed share. The fake CUDA driver
+// runs them, too, as worker 0 of 1. Rows of sequence -1 are padding.
 //
 //===----------------------------------------------------------------------===//
 
@@ -36,6 +37,8 @@ void toy_append(const uint64_t *args, uint64_t worker, uint64_t workers) {
   const int32_t *tables = (const int32_t *)args[4];
   uint64_t stride = args[5], rows = args[6], hidden = args[7], page_tokens = args[8];
   for (uint64_t t = SHARE_BEGIN(rows); t < SHARE_END(rows); ++t) {
+    if (sequences[t] < 0)
+      continue;
     uint64_t position = positions[t];
     uint64_t page = tables[sequences[t] * stride + position / page_tokens];
     float *row = (float *)(cache + page * args[9]) + position % page_tokens * hidden;
@@ -44,29 +47,51 @@ void toy_append(const uint64_t *args, uint64_t worker, uint64_t workers) {
   }
 }
 
-// y[t] = sum over the positions p of the sequence up to t's of row[p] / (1 + t - p).
-// Arguments as of toy_append, then y [T, H]. Reads whole pages, masking the end.
-void toy_attend(const uint64_t *args, uint64_t worker, uint64_t workers) {
+static void attend_row(const uint64_t *args, uint64_t t) {
   const char *cache = (const char *)args[1];
   const int32_t *positions = (const int32_t *)args[2];
   const int32_t *sequences = (const int32_t *)args[3];
   const int32_t *tables = (const int32_t *)args[4];
-  uint64_t stride = args[5], rows = args[6], hidden = args[7], page_tokens = args[8];
+  uint64_t stride = args[5], hidden = args[7], page_tokens = args[8];
   float *y = (float *)args[10];
-  for (uint64_t t = SHARE_BEGIN(rows); t < SHARE_END(rows); ++t) {
-    uint64_t last = positions[t];
-    for (uint64_t h = 0; h < hidden; ++h)
-      y[t * hidden + h] = 0;
-    for (uint64_t first = 0; first <= last; first += page_tokens) {
-      uint64_t page = tables[sequences[t] * stride + first / page_tokens];
-      const float *keys = (const float *)(cache + page * args[9]);
-      for (uint64_t p = 0; p < page_tokens; ++p) {
-        float weight = first + p <= last ? 1.0f / (1 + last - first - p) : 0.0f;
-        for (uint64_t h = 0; h < hidden; ++h)
-          y[t * hidden + h] += weight * keys[p * hidden + h];
-      }
+  uint64_t last = positions[t];
+  for (uint64_t h = 0; h < hidden; ++h)
+    y[t * hidden + h] = 0;
+  if (sequences[t] < 0)
+    return;
+  for (uint64_t first = 0; first <= last; first += page_tokens) {
+    uint64_t page = tables[sequences[t] * stride + first / page_tokens];
+    const float *keys = (const float *)(cache + page * args[9]);
+    for (uint64_t p = 0; p < page_tokens; ++p) {
+      float weight = first + p <= last ? 1.0f / (1 + last - first - p) : 0.0f;
+      for (uint64_t h = 0; h < hidden; ++h)
+        y[t * hidden + h] += weight * keys[p * hidden + h];
     }
   }
+}
+
+// y[t] = sum over the positions p of the sequence up to t's of row[p] / (1 + t - p).
+// Arguments as of toy_append, then y [T, H]. Reads whole pages, masking the end.
+void toy_attend(const uint64_t *args, uint64_t worker, uint64_t workers) {
+  for (uint64_t t = SHARE_BEGIN(args[6]); t < SHARE_END(args[6]); ++t)
+    attend_row(args, t);
+}
+
+// toy_attend by query tiles: then tiles [Q, 2] and Q. Other rows stay as they are.
+void toy_attend_tiles(const uint64_t *args, uint64_t worker, uint64_t workers) {
+  const int32_t *tiles = (const int32_t *)args[11];
+  uint64_t count = args[12];
+  for (uint64_t q = SHARE_BEGIN(count); q < SHARE_END(count); ++q)
+    for (int32_t i = 0; i < tiles[2 * q + 1]; ++i)
+      attend_row(args, tiles[2 * q] + i);
+}
+
+// Spoils y [T, H] unless the state [1] is zero: state, y, T, H.
+void toy_check_state(const uint64_t *args, uint64_t worker, uint64_t workers) {
+  float *y = (float *)args[1];
+  if (worker == 0 && *(const uint64_t *)args[0] != 0)
+    for (uint64_t i = 0; i < args[2] * args[3]; ++i)
+      y[i] = 1e30f;
 }
 
 // logits[r] = W y[rows[r]]: y [T, H], logit rows [R], W [V, H], logits [R, V], R, H, V
@@ -83,4 +108,13 @@ void toy_project(const uint64_t *args, uint64_t worker, uint64_t workers) {
         sum += y[rows[r] * hidden + h] * weight[v * hidden + h];
       logits[r * vocabulary + v] = sum;
     }
+}
+
+// toy_project with y behind a tensor map, whose first words are address, bytes of
+// a row, rows and stride: logit rows, W, logits, R, H, V, map.
+void toy_project_map(const uint64_t *args, uint64_t worker, uint64_t workers) {
+  const uint64_t *map = (const uint64_t *)args[6];
+  const uint64_t direct[] = {map[0], args[0], args[1], args[2], args[3], map[3] / sizeof(float),
+                             args[5]};
+  toy_project(direct, worker, workers);
 }

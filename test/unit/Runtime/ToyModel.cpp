@@ -7,6 +7,7 @@
 
 #include "ToyModel.h"
 #include "qopt/Runtime/ArtifactWriter.h"
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -104,7 +105,81 @@ void addPlan(artifact::Manifest &manifest, uint32_t maxTokens) {
          logits, rowsWanted, hidden, constant(toy::vocabulary));
 }
 
+/// The plan's launches as a GPU takes them.
+void convertToGPU(artifact::Plan &plan, bool decode) {
+  plan.set_kind(decode ? artifact::Plan::DECODE : artifact::Plan::MIXED);
+  plan.set_query_tile(decode ? 0 : std::min(3u, plan.max_tokens()));
+  for (artifact::Launch &launch : *plan.mutable_launches()) {
+    launch.set_units_static(0);
+    launch.set_units_per_token(0);
+    launch.set_units_per_logit_row(0);
+    artifact::Grid &grid = *launch.mutable_grid();
+    grid.set_rows(artifact::Grid::TOKENS);
+    grid.set_rows_per_block(1);
+    grid.set_y(1);
+    grid.set_z(1);
+    grid.set_threads(64);
+  }
+  plan.mutable_launches(0)->mutable_grid()->set_rows_per_block(4);
+  artifact::Launch &attend = *plan.mutable_launches(2);
+  if (!decode) {
+    attend.set_kernel(4);
+    attend.mutable_grid()->set_rows(artifact::Grid::QUERY_TILES);
+    *attend.add_args() = input(artifact::QUERY_TILES);
+    *attend.add_args() = input(artifact::NUM_QUERY_TILES);
+  }
+  artifact::Launch &project = *plan.mutable_launches(3);
+  project.set_kernel(6);
+  project.mutable_grid()->set_rows(artifact::Grid::LOGIT_ROWS);
+  project.mutable_grid()->set_shared_bytes(100 << 10);
+  uint64_t y = project.args(0).arena_offset();
+  project.mutable_args()->DeleteSubrange(0, 1);
+  artifact::TensorMap &map = *project.add_args()->mutable_tensor_map();
+  map.set_arena_offset(y);
+  map.set_row_bytes(toy::hidden * sizeof(float));
+  map.set_stride(toy::hidden * sizeof(float));
+  map.set_rows(plan.max_tokens());
+  map.set_box_rows(8);
+
+  artifact::Launch check = attend;
+  check.set_name("check");
+  check.set_kernel(5);
+  check.mutable_grid()->set_rows(artifact::Grid::TOKENS);
+  check.clear_args();
+  check.add_args()->set_state_offset(0);
+  *check.add_args() = arena(y);
+  *check.add_args() = input(artifact::NUM_TOKENS);
+  *check.add_args() = constant(toy::hidden);
+  project.Swap(&check);
+  *plan.add_launches() = check;
+}
+
+artifact::Manifest manifestForGPU(uint64_t codeBytes) {
+  artifact::Manifest manifest = toy::manifest();
+  manifest.mutable_target()->set_name("cuda:sm_90a");
+  manifest.mutable_target()->set_triple("nvptx64-nvidia-cuda");
+  manifest.mutable_target()->add_features("sm_90a");
+  manifest.set_state_bytes(8);
+  for (const char *entry : {"toy_attend_tiles", "toy_check_state", "toy_project_map"})
+    manifest.add_kernels()->set_entry(entry);
+  for (artifact::Kernel &kernel : *manifest.mutable_kernels())
+    kernel.mutable_object()->set_size(codeBytes);
+  for (artifact::Plan &plan : *manifest.mutable_plans())
+    convertToGPU(plan, /*decode=*/false);
+  for (uint32_t tokens : {1u, 4u, 16u}) {
+    addPlan(manifest, tokens);
+    convertToGPU(*manifest.mutable_plans()->rbegin(), /*decode=*/true);
+  }
+  return manifest;
+}
+
 } // namespace
+
+std::string toy::fakeCubin() {
+  // Names, arguments and tensor maps, as FakeCUDADriver.cpp reads them.
+  return "fake cubin\ntoy_embed 5 0\ntoy_append 10 0\ntoy_attend 11 0\ntoy_project 7 0\n"
+         "toy_attend_tiles 13 0\ntoy_check_state 4 0\ntoy_project_map 6 1\nend\n";
+}
 
 artifact::Manifest toy::manifest() {
   artifact::Manifest manifest;
@@ -144,8 +219,9 @@ std::string toy::read(const std::string &path) {
   return text.str();
 }
 
-std::string toy::write(const std::string &name,
-                       const std::function<void(artifact::Manifest &)> &change) {
+static std::string writeArtifact(const std::string &name, artifact::Manifest manifest,
+                                 const std::string &code,
+                                 const std::function<void(artifact::Manifest &)> &change) {
   // The process's own file: tests of several binaries run side by side.
   std::string path =
       testing::TempDir() + "qopt-" + std::to_string(::getpid()) + "-" + name + ".qopt";
@@ -153,7 +229,6 @@ std::string toy::write(const std::string &name,
   written.paths.push_back(path);
   Result<ArtifactWriter> writer = ArtifactWriter::create(path);
   EXPECT_TRUE(writer) << writer.status().message();
-  artifact::Manifest manifest = toy::manifest();
   auto section = [&](std::span<const std::byte> bytes) {
     EXPECT_TRUE(writer->beginSection());
     EXPECT_TRUE(writer->append(bytes));
@@ -161,8 +236,6 @@ std::string toy::write(const std::string &name,
     EXPECT_TRUE(section);
     return *section;
   };
-  std::string code = read(QOPT_TOY_KERNELS);
-  EXPECT_FALSE(code.empty()) << QOPT_TOY_KERNELS;
   *manifest.mutable_code() = section(std::as_bytes(std::span<const char>(code)));
   for (uint32_t seed : {1u, 2u}) {
     artifact::Weight &weight = *manifest.add_weights();
@@ -175,6 +248,19 @@ std::string toy::write(const std::string &name,
   Status status = writer->finish(manifest);
   EXPECT_TRUE(status) << status.message();
   return path;
+}
+
+std::string toy::write(const std::string &name,
+                       const std::function<void(artifact::Manifest &)> &change) {
+  std::string code = read(QOPT_TOY_KERNELS);
+  EXPECT_FALSE(code.empty()) << QOPT_TOY_KERNELS;
+  return writeArtifact(name, manifest(), code, change);
+}
+
+std::string toy::writeForGPU(const std::string &name,
+                             const std::function<void(artifact::Manifest &)> &change,
+                             const std::string &cubin) {
+  return writeArtifact(name, manifestForGPU(cubin.size()), cubin, change);
 }
 
 Model toy::load(unsigned threads) {

@@ -36,6 +36,15 @@ constexpr uint32_t maxStepTokens = 32;
 /// Everything but the sections.
 artifact::Manifest manifest();
 
+/// The machine code of the toy for the fake CUDA driver.
+std::string fakeCubin();
+
+/// As write(), for the fake CUDA driver's GPU: with decode plans of 1, 4 and 16
+/// tokens, query tiles, state and a tensor map.
+std::string writeForGPU(const std::string &name,
+                        const std::function<void(artifact::Manifest &)> &change = {},
+                        const std::string &cubin = fakeCubin());
+
 /// Writes the artifact into the test's temporary folder, its manifest changed
 /// by \p change; returns its path.
 std::string write(const std::string &name,

@@ -1,0 +1,233 @@
+//===- CUDAModelTest.cpp - Models on the fake driver's GPU ----------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "FakeCUDADriver.h"
+#include "ToyModel.h"
+#include "qopt/Runtime/Engine.h"
+#include <algorithm>
+#include <gtest/gtest.h>
+
+using namespace qopt;
+
+namespace {
+
+class CUDAModel : public testing::Test {
+protected:
+  CUDAModel() : driver(*qopt_fake_driver()) { qopt_fake_driver_reset(); }
+  ~CUDAModel() override { qopt_fake_driver_reset(); }
+
+  static Result<Model> tryLoad(const std::string &path, const std::string &device = "auto") {
+    return Model::load(path, {.device = device, .cudaDriver = QOPT_FAKE_CUDA_DRIVER});
+  }
+  static Model load() {
+    Result<Model> model = tryLoad(toy::writeForGPU("gpu"));
+    EXPECT_TRUE(model) << model.status().message();
+    return *model;
+  }
+  static Executor create(const ExecutorOptions &options = {}) {
+    Result<Executor> executor = Executor::create(load(), options);
+    EXPECT_TRUE(executor) << executor.status().message();
+    return std::move(*executor);
+  }
+
+  /// The logits [tokens, vocabulary] of a sequence by itself.
+  static std::vector<float> forward(Executor &executor, std::span<const int32_t> tokens,
+                                    uint32_t chunk) {
+    Sequence sequence = executor.newSequence();
+    std::vector<float> rows;
+    Status status = executor.forward(
+        sequence, tokens,
+        [&](uint32_t, std::span<const float> logits) {
+          rows.insert(rows.end(), logits.begin(), logits.end());
+          return Status::ok();
+        },
+        chunk);
+    EXPECT_TRUE(status) << status.message();
+    return rows;
+  }
+
+  static std::vector<float> expected(std::span<const int32_t> tokens) {
+    std::vector<float> rows;
+    for (size_t t = 1; t <= tokens.size(); ++t) {
+      std::vector<float> row = toy::logits(tokens.first(t));
+      rows.insert(rows.end(), row.begin(), row.end());
+    }
+    return rows;
+  }
+
+  size_t launchesOf(const char *kernel) const {
+    return std::count_if(driver.ran.begin(), driver.ran.end(),
+                         [&](const toy::FakeLaunch &launch) { return launch.kernel == kernel; });
+  }
+
+  toy::FakeDriver &driver;
+};
+
+using CUDAModelTest = CUDAModel;
+
+TEST_F(CUDAModelTest, LogitsAreTheModelsInAnyChunks) {
+  std::vector<int32_t> tokens = toy::tokens(70, 1);
+  std::vector<float> logits = expected(tokens);
+  for (bool recordings : {true, false}) {
+    Executor executor = create({.recordings = recordings});
+    for (uint32_t chunk : {0u, 7u, 1u})
+      EXPECT_EQ(forward(executor, tokens, chunk), logits) << chunk << ", " << recordings;
+  }
+}
+
+TEST_F(CUDAModelTest, DecodePlansAreRecordedOncePadded) {
+  Executor executor = create();
+  std::vector<Sequence> sequences;
+  std::vector<int32_t> token = {65};
+  for (int i = 0; i < 3; ++i)
+    sequences.push_back(executor.newSequence());
+  auto step = [&](size_t count) {
+    std::vector<Chunk> chunks;
+    for (size_t i = 0; i < count; ++i)
+      chunks.push_back({&sequences[i], token, LogitRows::last});
+    Result<std::span<const float>> logits = executor.step(chunks);
+    ASSERT_TRUE(logits) << logits.status().message();
+    EXPECT_EQ(logits->size(), count * toy::vocabulary);
+  };
+  step(3); // the plan of 4
+  EXPECT_EQ(driver.captures, 1);
+  EXPECT_EQ(driver.ran.at(0).args.at(3), 4u) << "rows";
+  step(2);
+  EXPECT_EQ(driver.captures, 1);
+  step(1); // the plan of 1
+  EXPECT_EQ(driver.captures, 2);
+  step(3);
+  EXPECT_EQ(driver.captures, 2);
+  EXPECT_EQ(driver.graphLaunches, 4);
+  EXPECT_EQ(launchesOf("toy_attend"), 4u);
+  EXPECT_EQ(launchesOf("toy_attend_tiles"), 0u);
+}
+
+TEST_F(CUDAModelTest, MixedStepsLaunchQueryTiles) {
+  Executor executor = create();
+  Sequence a = executor.newSequence(), b = executor.newSequence();
+  std::vector<int32_t> seven = toy::tokens(7, 1), one = toy::tokens(1, 2);
+  Chunk chunks[] = {{&a, seven, LogitRows::last}, {&b, one, LogitRows::none}};
+  ASSERT_TRUE(executor.step(chunks));
+  EXPECT_EQ(driver.captures, 0);
+  ASSERT_EQ(driver.ran.size(), 5u);
+  EXPECT_EQ(driver.ran[0].grid[0], 2u) << "8 tokens, 4 a block";
+  EXPECT_EQ(driver.ran[2].kernel, "toy_attend_tiles");
+  EXPECT_EQ(driver.ran[2].grid[0], 4u);
+  EXPECT_EQ(driver.ran[4].kernel, "toy_project_map");
+  EXPECT_EQ(driver.ran[4].grid[0], 1u);
+  const std::vector<uint64_t> &map = driver.ran[4].maps.at(0);
+  EXPECT_EQ(map[1], toy::hidden * 4);
+  EXPECT_EQ(map[2], 8u) << "the plan's rows";
+  EXPECT_EQ(map[3], toy::hidden * 4);
+  EXPECT_EQ(map[4], 8u);
+  EXPECT_EQ(map[5], 3u) << "the 128-byte swizzle";
+}
+
+TEST_F(CUDAModelTest, AStepCopiesOnceEachWay) {
+  Executor executor = create();
+  Sequence sequence = executor.newSequence();
+  std::vector<int32_t> tokens = toy::tokens(5, 1);
+  Chunk chunk{&sequence, tokens, LogitRows::last};
+  int before = driver.copiesToDevice;
+  ASSERT_TRUE(executor.step({&chunk, 1}));
+  EXPECT_EQ(driver.copiesToDevice - before, 1);
+  EXPECT_EQ(driver.copiesToHost, 1);
+  chunk.logits = LogitRows::none;
+  ASSERT_TRUE(executor.step({&chunk, 1}));
+  EXPECT_EQ(driver.copiesToHost, 1);
+}
+
+/// Tokens of requests of other lengths that run together.
+std::vector<std::vector<int32_t>> generate(Engine &engine, size_t requests) {
+  std::vector<std::vector<int32_t>> tokens(requests);
+  for (size_t i = 0; i < requests; ++i) {
+    Request request;
+    request.prompt = toy::tokens(1 + i * 4, static_cast<uint32_t>(i));
+    request.maxTokens = 20;
+    request.stopAtEos = false;
+    request.onToken = [&tokens, i](const TokenEvent &event) {
+      tokens[i].push_back(event.token);
+      return true;
+    };
+    EXPECT_TRUE(engine.submit(std::move(request)));
+  }
+  while (engine.busy()) {
+    Result<bool> more = engine.step();
+    EXPECT_TRUE(more) << more.status().message();
+    if (!more)
+      break;
+  }
+  return tokens;
+}
+
+TEST_F(CUDAModelTest, RequestsGiveTheCPUsTokens) {
+  Result<Engine> gpu = Engine::create(load());
+  ASSERT_TRUE(gpu) << gpu.status().message();
+  Result<Engine> cpu = Engine::create(toy::load(1));
+  ASSERT_TRUE(cpu);
+  EXPECT_EQ(generate(*gpu, 17), generate(*cpu, 17));
+  EXPECT_GT(driver.graphLaunches, 0);
+  EXPECT_LE(driver.captures, 3);
+}
+
+TEST_F(CUDAModelTest, TheCacheTakesWhatTheGPUHas) {
+  // 256 MiB are left alone; the rest holds ten pages and the arena.
+  driver.totalBytes = (size_t(256) << 20) + 64 * 1024 + 10 * toy::pageBytes;
+  Result<Executor> executor =
+      Executor::create(load(), {.maxContext = toy::maxContext, .maxSequences = 16});
+  ASSERT_FALSE(executor);
+  EXPECT_EQ(executor.status().code(), StatusCode::unavailable);
+  EXPECT_NE(executor.status().message().find("bytes of KV cache, but "), std::string::npos)
+      << executor.status().message();
+}
+
+TEST_F(CUDAModelTest, DevicesAreChosenByName) {
+  std::string gpu = toy::writeForGPU("choice-gpu"), cpu = toy::write("choice-cpu");
+  for (const char *device : {"auto", "cuda", "cuda:0"}) {
+    Result<Model> model = tryLoad(gpu, device);
+    ASSERT_TRUE(model) << model.status().message();
+    EXPECT_EQ(model->device().describe(), "cuda, Fake GPU (sm_90)");
+  }
+  for (const char *device : {"auto", "cpu"})
+    EXPECT_TRUE(tryLoad(cpu, device));
+
+  auto refusal = [](const Result<Model> &model, StatusCode code) {
+    EXPECT_FALSE(model);
+    EXPECT_EQ(model.status().code(), code);
+    std::string message = model.status().message();
+    return message.substr(message.find("': ") + 3);
+  };
+  EXPECT_EQ(refusal(tryLoad(gpu, "cpu"), StatusCode::usage),
+            "it was compiled for 'cuda:sm_90a', which device 'cpu' can't run: compile the model "
+            "with --target cpu");
+  EXPECT_EQ(refusal(tryLoad(cpu, "cuda"), StatusCode::usage),
+            "it was compiled for 'cpu', which device 'cuda' can't run: compile the model with "
+            "--target cuda:sm_90a");
+  EXPECT_EQ(refusal(tryLoad(gpu, "cuda:7"), StatusCode::unavailable),
+            "it was compiled for 'cuda:sm_90a': there is no GPU 7: this machine has 1");
+  for (const char *wrong : {"gpu", "cuda:", "cuda:x", "cuda:0x", "cuda:-1", ""})
+    EXPECT_EQ(refusal(tryLoad(gpu, wrong), StatusCode::usage),
+              std::string("device is '") + wrong + "', expected auto, cpu, cuda or cuda:N");
+  Result<Model> none = Model::load(gpu, {.cudaDriver = "/nonexistent/libcuda.so.1"});
+  EXPECT_NE(refusal(none, StatusCode::unavailable).find("the CUDA driver can't be opened: "),
+            std::string::npos);
+}
+
+TEST_F(CUDAModelTest, AFailedStepLeavesTheSequenceAsItWas) {
+  Executor executor = create();
+  Sequence sequence = executor.newSequence();
+  std::vector<int32_t> tokens = toy::tokens(5, 1);
+  Chunk chunk{&sequence, tokens, LogitRows::last};
+  driver.failingKernel = "toy_append";
+  Result<std::span<const float>> logits = executor.step({&chunk, 1});
+  ASSERT_FALSE(logits);
+  EXPECT_EQ(logits.status().code(), StatusCode::unavailable);
+  EXPECT_EQ(sequence.length(), 0u);
+}
+
+} // namespace
