@@ -137,7 +137,7 @@ TEST_F(EvaluatorTest, refusesOtherKindsOfElements) {
   refuses(run("Constant", {}, "{value_floats = [1]}"), "has value_floats that are no floats");
   refuses(run("Max", {}), "has no operand 0");
   refuses(run("Concat", {}), "has no operand 0");
-  expectInts(run("Exp", {ints({1}, {1000})}), {1}, {INT64_MAX - 1023});
+  refuses(run("Exp", {ints({1}, {1000})}), "expected a floating operand");
   expectInts(run("Pow", {ints({1}, {10}), ints({1}, {30})}), {1}, {INT64_MAX - 1023});
   expectInts(run("ReduceSum", {ints({2}, {INT64_MAX, 1})}, "{keepdims = 0 : i64}"), {},
              {INT64_MIN});
@@ -150,11 +150,31 @@ TEST_F(EvaluatorTest, arithmeticBroadcasts) {
   expectInts(run("Div", {ints({3}, {-7, 7, INT64_MIN}), ints({3}, {2, 0, -1})}), {3},
              {-3, 0, INT64_MIN});
   expectInts(run("Mod", {ints({2}, {-7, 7}), ints({}, {4})}), {2}, {1, 3});
+  expectInts(run("Mod", {ints({2}, {-7, 7}), ints({}, {4})}, "{fmod = 1 : i64}"), {2}, {-3, 3});
+  expectReals(run("Mod", {reals({1}, {-7}), reals({}, {4})}, "{fmod = 1 : i64}"), {1}, {-3});
+  expectReals(run("Add", {reals({0, 1}, {}), reals({3}, {1, 2, 3})}), {0, 3}, {});
   expectReals(run("Max", {reals({2}, {1, 5}), reals({2}, {3, 2}), reals({}, {4})}), {2}, {4, 5});
   expectReals(run("Pow", {reals({2}, {2, 3}), reals({}, {3})}), {2}, {8, 27});
+  expectReals(run("Pow", {reals({2}, {2, 3}), ints({}, {3})}), {2}, {8, 27});
+  expectInts(run("Pow", {ints({2}, {4, 9}), reals({}, {0.5})}), {2}, {2, 3});
+  refuses(run("Add", {ints({1}, {1}), ints({1}, {1}), ints({1}, {1})}),
+          "has 3 operands, expected 2");
   refuses(run("Add", {ints({2}, {1, 2}), ints({3}, {1, 2, 3})}), "can't broadcast [2] and [3]");
   refuses(run("Add", {ints({1}, {1}), reals({1}, {1})}), "mix floating and integer elements");
   refuses(run("And", {reals({1}, {1}), reals({1}, {1})}), "expected integer or boolean");
+}
+
+TEST_F(EvaluatorTest, integersAreExactAndWrap) {
+  expectInts(run("Neg", {ints({2}, {INT64_MAX, INT64_MIN})}), {2}, {-INT64_MAX, INT64_MIN});
+  expectInts(run("Abs", {ints({2}, {-INT64_MAX, 3})}), {2}, {INT64_MAX, 3});
+  expectInts(run("Sign", {ints({3}, {-5, 0, 7})}), {3}, {-1, 0, 1});
+  auto narrow = [&](unsigned bits, int64_t value) {
+    return makeInts(IntegerType::get(&context, bits), {1}, {value});
+  };
+  expectInts(run("Add", {narrow(32, INT32_MAX), narrow(32, 1)}), {1}, {INT32_MIN});
+  expectInts(run("Mul", {narrow(8, 100), narrow(8, 3)}), {1}, {44});
+  expectInts(run("ReduceSum", {makeInts(IntegerType::get(&context, 32), {2}, {INT32_MAX, 1})}), {1},
+             {INT32_MIN});
 }
 
 TEST_F(EvaluatorTest, comparesAndChooses) {
@@ -232,6 +252,7 @@ TEST_F(EvaluatorTest, gathers) {
   expectInts(run("GatherND", {count({2, 3}), ints({2, 1}, {2, 0})}, "{batch_dims = 1 : i64}"), {2},
              {2, 3});
   refuses(run("GatherND", {count({2}), ints({1, 1}, {2})}), "gathers element 2 of 2");
+  refuses(run("GatherND", {count({2, 2}), ints({1, 2}, {0, INT64_MAX})}), "gathers element");
 }
 
 TEST_F(EvaluatorTest, makesTensors) {
@@ -252,6 +273,11 @@ TEST_F(EvaluatorTest, reduces) {
   expectReals(run("ReduceMean", {reals({2, 2}, {1, 3, 5, 9}), ints({1}, {-1})}), {2, 1}, {2, 7});
   expectInts(run("ReduceSum", {count({2, 3})}, "{keepdims = 0 : i64}"), {}, {15});
   expectInts(run("ReduceMax", {count({2, 3})}, "{axes = [0], keepdims = 0 : i64}"), {3}, {3, 4, 5});
+  EXPECT_EQ(unwrap(run("ReduceMax", {reals({0, 2}, {}), ints({1}, {0})})).reals,
+            (std::vector<double>{-INFINITY, -INFINITY}));
+  expectInts(run("ReduceMin", {ints({2, 0}, {}), ints({1}, {-1})}), {2, 1}, {INT64_MAX, INT64_MAX});
+  expectInts(run("ReduceSum", {count({2, 2}), ints({0}, {})}, "{noop_with_empty_axes = 1 : i64}"),
+             {2, 2}, {0, 1, 2, 3});
   expectInts(run("CumSum", {count({2, 3}), ints({}, {1})}), {2, 3}, {0, 1, 3, 3, 7, 12});
   refuses(run("CumSum", {count({2}), ints({}, {0})}, "{reverse = 1 : i64}"), "is exclusive");
 }
@@ -273,6 +299,109 @@ TEST_F(EvaluatorTest, carriesShapesWithoutValues) {
   found = unwrap(run("Transpose", {makeUnknown(f32, {2, 3})}));
   EXPECT_EQ(found.shape, (Shape{3, 2}));
   EXPECT_FALSE(found.known());
+}
+
+/// A matrix in memory: element (i, j) is 10 i + j.
+class CountedMatrix : public WeightTensor {
+public:
+  CountedMatrix(int64_t rows, int64_t columns)
+      : WeightTensor("w", {rows, columns}, qopt::FloatType::f32) {}
+  llvm::Error readRows(int64_t first, int64_t count, float *out) const override {
+    for (int64_t i = first; i < first + count; ++i)
+      for (int64_t j = 0; j < rowSize(); ++j)
+        *out++ = static_cast<float>(10 * i + j);
+    return llvm::Error::success();
+  }
+};
+
+/// Rows 1 and 2 of a transposed matrix [2, 4], left in place by what moves them.
+class WeightPartTest : public EvaluatorTest {
+protected:
+  llvm::Expected<Tensor> runOnPart(const std::string &node, std::vector<Tensor> operands = {}) {
+    module = parseSourceString<ModuleOp>(
+        "func.func @f(%a: !onnx_graph.unknown) -> !onnx_graph.unknown {\n"
+        "  %w = onnx_graph.initializer \"w\" transposed rows 1 : tensor<2x2xf32>\n"
+        "  %t = onnx_graph.node \"Transpose\"(%w) {} : (tensor<2x2xf32>) -> !onnx_graph.unknown\n"
+        "  %y = " +
+            node + " -> !onnx_graph.unknown\n  return %y : !onnx_graph.unknown\n}",
+        &context);
+    if (!module)
+      return llvm::createStringError("the node can't be parsed");
+    WeightStore store;
+    store.insert(std::make_unique<CountedMatrix>(2, 4));
+    EvaluatorOptions options;
+    options.weights = &store;
+    auto func = module->lookupSymbol<func::FuncOp>("f");
+    Evaluator evaluator(options);
+    for (Tensor &operand : operands)
+      evaluator.bind(func.getArgument(0), std::move(operand));
+    auto tensor = evaluator.evaluate(func.front().getTerminator()->getOperand(0));
+    if (!tensor)
+      return tensor.takeError();
+    return **tensor;
+  }
+};
+
+TEST_F(WeightPartTest, readsRowsAndColumns) {
+  // w is [[1, 11], [2, 12]].
+  std::string u = "!onnx_graph.unknown";
+  expectReals(runOnPart("onnx_graph.node \"Neg\"(%w) : (tensor<2x2xf32>)"), {2, 2},
+              {-1, -11, -2, -12});
+  expectReals(runOnPart("onnx_graph.node \"Neg\"(%t) : (" + u + ")"), {2, 2}, {-1, -2, -11, -12});
+  expectInts(runOnPart("onnx_graph.node \"Cast\"(%t) {to = i64} : (" + u + ")"), {2, 2},
+             {1, 2, 11, 12});
+  std::string matmul = "onnx_graph.node \"MatMul\"(%a, ";
+  expectReals(runOnPart(matmul + "%w) : (" + u + ", tensor<2x2xf32>)", {reals({1, 2}, {1, 100})}),
+              {1, 2}, {201, 1211});
+  expectReals(runOnPart(matmul + "%t) : (" + u + ", " + u + ")", {reals({1, 2}, {1, 100})}), {1, 2},
+              {1101, 1202});
+  expectReals(runOnPart("onnx_graph.node \"Gather\"(%w, %a) : (tensor<2x2xf32>, " + u + ")",
+                        {ints({1}, {-1})}),
+              {1, 2}, {2, 12});
+  expectReals(
+      runOnPart("onnx_graph.node \"Gather\"(%t, %a) : (" + u + ", " + u + ")", {ints({2}, {1, 0})}),
+      {2, 2}, {11, 12, 1, 2});
+}
+
+class SampleTest : public EvaluatorTest {
+protected:
+  /// The elements at `indices` of the last of nodes on a column %c and a row %r of
+  /// eight numbers, where no more than eight elements are kept.
+  llvm::Expected<Tensor> sample(const std::string &nodes, std::vector<int64_t> indices) {
+    module = parseSourceString<ModuleOp>(
+        "!u = !onnx_graph.unknown\nfunc.func @f(%c: !u, %r: !u, %s: !u) -> !u {\n" + nodes +
+            "  return %y : !u\n}",
+        &context);
+    if (!module)
+      return llvm::createStringError("the nodes can't be parsed");
+    EvaluatorOptions options;
+    options.maxElements = 8;
+    Evaluator evaluator(options);
+    auto func = module->lookupSymbol<func::FuncOp>("f");
+    evaluator.bind(func.getArgument(0), count({8, 1}));
+    evaluator.bind(func.getArgument(1), count({8}));
+    evaluator.bind(func.getArgument(2), ints({3}, {2, 8, 8}));
+    return evaluator.sample(func.front().getTerminator()->getOperand(0), indices);
+  }
+};
+
+TEST_F(SampleTest, computesWhatIsWanted) {
+  expectInts(sample("%y = onnx_graph.node \"Sub\"(%c, %r) : (!u, !u) -> !u\n", {0, 7, 56, 63}), {4},
+             {0, -7, 7, 0});
+  expectInts(sample("%a = onnx_graph.node \"LessOrEqual\"(%r, %c) : (!u, !u) -> !u\n"
+                    "%e = onnx_graph.node \"Expand\"(%a, %s) : (!u, !u) -> !u\n"
+                    "%n = onnx_graph.node \"Flatten\"(%e) {axis = 2 : i64} : (!u) -> !u\n"
+                    "%y = onnx_graph.node \"Not\"(%n) : (!u) -> !u\n",
+                    {1, 8, 64 + 1, 64 + 8}),
+             {4}, {1, 0, 1, 0});
+  expectReals(sample("%z = onnx_graph.node \"ConstantOfShape\"(%s) : (!u) -> !u\n"
+                     "%y = onnx_graph.node \"Cos\"(%z) : (!u) -> !u\n",
+                     {0, 127}),
+              {2}, {1, 1});
+  refuses(sample("%a = onnx_graph.node \"Sub\"(%c, %r) : (!u, !u) -> !u\n"
+                 "%y = onnx_graph.node \"Transpose\"(%a) : (!u) -> !u\n",
+                 {0}),
+          "node 'Transpose node' (Transpose) has elements that are not known");
 }
 
 TEST_F(EvaluatorTest, namesTheNode) {

@@ -16,6 +16,7 @@ namespace {
 
 using Unary = double (*)(double);
 using Binary = double (*)(double, double);
+using IntUnary = int64_t (*)(int64_t);
 using IntBinary = int64_t (*)(int64_t, int64_t);
 
 double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
@@ -47,27 +48,27 @@ Unary findUnary(NodeOp node) {
       .Default(nullptr);
 }
 
+/// The operators that ONNX has for integers too.
+IntUnary findIntUnary(NodeOp node) {
+  return llvm::StringSwitch<IntUnary>(node.getOpType())
+      .Case("Neg", [](int64_t x) { return wrapSub(0, x); })
+      .Case("Abs", [](int64_t x) { return x < 0 ? wrapSub(0, x) : x; })
+      .Case("Sign", [](int64_t x) { return static_cast<int64_t>((x > 0) - (x < 0)); })
+      .Default(nullptr);
+}
+
 struct BinaryOp {
   Binary real = nullptr;
   IntBinary integer = nullptr;
 };
 
-// Integer arithmetic wraps, as unsigned arithmetic does.
-int64_t wrapAdd(int64_t a, int64_t b) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
-}
-int64_t wrapSub(int64_t a, int64_t b) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
-}
-int64_t wrapMul(int64_t a, int64_t b) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-}
 // Division by 0 is undefined in ONNX; INT64_MIN / -1 wraps.
 int64_t divide(int64_t a, int64_t b) { return b == 0 ? 0 : b == -1 ? wrapSub(0, a) : a / b; }
+/// With the sign of the dividend, as in C.
+int64_t truncatedRemainder(int64_t a, int64_t b) { return b == 0 || b == -1 ? 0 : a % b; }
+/// With the sign of the divisor, as in Python.
 int64_t modulo(int64_t a, int64_t b) {
-  if (b == 0 || b == -1)
-    return 0;
-  int64_t r = a % b;
+  int64_t r = truncatedRemainder(a, b);
   return r != 0 && (r < 0) != (b < 0) ? r + b : r;
 }
 /// Towards zero, and to the nearest bound beyond the range.
@@ -80,14 +81,15 @@ int64_t power(int64_t a, int64_t b) {
   return truncate(std::pow(static_cast<double>(a), static_cast<double>(b)));
 }
 
-BinaryOp findArithmetic(StringRef name) {
-  return llvm::StringSwitch<BinaryOp>(name)
+BinaryOp findArithmetic(NodeOp node) {
+  return llvm::StringSwitch<BinaryOp>(node.getOpType())
       .Case("Add", {[](double a, double b) { return a + b; }, wrapAdd})
       .Case("Sub", {[](double a, double b) { return a - b; }, wrapSub})
       .Case("Mul", {[](double a, double b) { return a * b; }, wrapMul})
       .Case("Div", {[](double a, double b) { return a / b; }, divide})
       .Case("Pow", {[](double a, double b) { return std::pow(a, b); }, power})
-      .Case("Mod", {[](double a, double b) { return std::fmod(a, b); }, modulo})
+      .Case("Mod", {[](double a, double b) { return std::fmod(a, b); },
+                    node.getInt("fmod", 0) != 0 ? truncatedRemainder : modulo})
       .Case("Max", {[](double a, double b) { return a != a || a > b ? a : b; },
                     [](int64_t a, int64_t b) { return std::max(a, b); }})
       .Case("Min", {[](double a, double b) { return a != a || a < b ? a : b; },
@@ -121,34 +123,42 @@ Comparison findComparison(StringRef name) {
 }
 
 Outputs unary(NodeOp node, Inputs inputs) {
-  const Tensor &x = *inputs[0];
-  if (!x.known())
-    return single(makeUnknown(x.type, x.shape));
-  Tensor y = x;
-  Unary function = findUnary(node);
+  Tensor y = *inputs[0];
+  Unary real = findUnary(node);
+  IntUnary integer = findIntUnary(node);
+  if (!y.isReal() && !integer)
+    return invalid("expected a floating operand");
   for (double &value : y.reals)
-    value = function(value);
-  if (!x.isReal())
-    for (int64_t &value : y.ints)
-      value = truncate(function(static_cast<double>(value)));
+    value = real(value);
+  for (int64_t &value : y.ints)
+    value = integer(value);
   return single(std::move(y));
 }
 
-/// Broadcast indices of each operand against the common shape.
+/// Operands against their common shape, with the index of each result's element
+/// in each operand. Without indices when an operand has no values.
 struct Broadcast {
   Shape shape;
+  bool known;
   SmallVector<std::vector<int64_t>, 3> indices;
 };
 
-llvm::Expected<Broadcast> broadcast(Inputs inputs, bool values) {
+/// Fails when the shapes don't broadcast, and when operands, the first `numOthers`
+/// aside, mix floating and integer elements.
+llvm::Expected<Broadcast> broadcast(Inputs inputs, unsigned numOthers = 0) {
   SmallVector<ArrayRef<int64_t>> shapes;
-  for (const TensorPtr &input : inputs)
+  Broadcast result{{}, true, {}};
+  for (auto [i, input] : llvm::enumerate(inputs)) {
+    if (i > numOthers && input->isReal() != inputs[numOthers]->isReal())
+      return invalid("operands mix floating and integer elements");
     shapes.push_back(input->shape);
+    result.known &= input->known();
+  }
   llvm::Expected<Shape> shape = broadcastShapes(shapes);
   if (!shape)
     return shape.takeError();
-  Broadcast result{*shape, {}};
-  if (!values)
+  result.shape = *shape;
+  if (!result.known)
     return result;
   if (llvm::Expected<int64_t> count = resultCount(*shape, inputs); !count)
     return count.takeError();
@@ -157,24 +167,16 @@ llvm::Expected<Broadcast> broadcast(Inputs inputs, bool values) {
   return result;
 }
 
-bool allKnown(Inputs inputs) {
-  return llvm::all_of(inputs, [](const TensorPtr &input) { return input->known(); });
-}
-
 Outputs arithmetic(NodeOp node, Inputs inputs) {
   const Tensor &first = *inputs[0];
-  for (const TensorPtr &input : inputs.drop_front())
-    if (input->isReal() != first.isReal())
-      return invalid("operands mix floating and integer elements");
-  bool known = allKnown(inputs);
-  llvm::Expected<Broadcast> cast = broadcast(inputs, known);
+  llvm::Expected<Broadcast> cast = broadcast(inputs);
   if (!cast)
     return cast.takeError();
-  if (!known)
-    return single(makeUnknown(first.type, cast->shape));
-  BinaryOp op = findArithmetic(node.getOpType());
+  BinaryOp op = findArithmetic(node);
   if (first.isReal() && !op.real)
     return invalid("expected integer or boolean operands");
+  if (!cast->known)
+    return single(makeUnknown(first.type, cast->shape));
   Tensor y = gatherFlat(first, cast->shape, cast->indices[0]);
   for (auto [input, indices] :
        llvm::zip_equal(inputs.drop_front(), ArrayRef(cast->indices).drop_front())) {
@@ -189,13 +191,10 @@ Outputs arithmetic(NodeOp node, Inputs inputs) {
 Outputs compare(NodeOp node, Inputs inputs) {
   Type boolean = IntegerType::get(node.getContext(), 1);
   const Tensor &a = *inputs[0], &b = *inputs[1];
-  if (a.isReal() != b.isReal())
-    return invalid("operands mix floating and integer elements");
-  bool known = allKnown(inputs);
-  llvm::Expected<Broadcast> cast = broadcast(inputs, known);
+  llvm::Expected<Broadcast> cast = broadcast(inputs);
   if (!cast)
     return cast.takeError();
-  if (!known)
+  if (!cast->known)
     return single(makeUnknown(boolean, cast->shape));
   Comparison op = findComparison(node.getOpType());
   std::vector<int64_t> values(cast->indices[0].size());
@@ -206,21 +205,18 @@ Outputs compare(NodeOp node, Inputs inputs) {
   return single(makeInts(boolean, cast->shape, std::move(values)));
 }
 
-Outputs where(NodeOp node, Inputs inputs) {
-  const Tensor &yes = *inputs[1], &no = *inputs[2];
-  if (inputs[0]->isReal())
+Outputs where(NodeOp, Inputs inputs) {
+  const Tensor &condition = *inputs[0], &yes = *inputs[1], &no = *inputs[2];
+  if (condition.isReal())
     return invalid("has a condition that is not boolean");
-  if (yes.isReal() != no.isReal())
-    return invalid("operands mix floating and integer elements");
-  bool known = allKnown(inputs);
-  llvm::Expected<Broadcast> cast = broadcast(inputs, known);
+  llvm::Expected<Broadcast> cast = broadcast(inputs, /*numOthers=*/1);
   if (!cast)
     return cast.takeError();
-  if (!known)
+  if (!cast->known)
     return single(makeUnknown(yes.type, cast->shape));
   Tensor y = gatherFlat(yes, cast->shape, cast->indices[1]);
   for (size_t i = 0; i < cast->indices[0].size(); ++i) {
-    if (inputs[0]->ints[cast->indices[0][i]])
+    if (condition.ints[cast->indices[0][i]])
       continue;
     if (y.isReal())
       y.reals[i] = no.reals[cast->indices[2][i]];
@@ -252,27 +248,17 @@ Outputs isNaN(NodeOp node, Inputs inputs) {
   return single(makeInts(boolean, x.shape, std::move(values)));
 }
 
-/// An integer of a type's width, wrapped as a conversion in C does.
-int64_t wrapTo(Type type, int64_t value) {
-  unsigned bits = type.getIntOrFloatBitWidth();
-  if (bits == 1)
-    return value != 0;
-  if (bits == 64)
-    return value;
-  uint64_t masked = static_cast<uint64_t>(value) & ((uint64_t(1) << bits) - 1);
-  if (!type.isUnsignedInteger() && (masked >> (bits - 1)))
-    masked |= ~uint64_t(0) << bits;
-  return static_cast<int64_t>(masked);
-}
-
 Outputs castTo(Type type, Inputs inputs) {
-  const Tensor &x = *inputs[0];
   bool toReal = isa<mlir::FloatType>(type);
-  if (x.weight && toReal) { // the weight itself stays where it is
-    Tensor y = x;
+  if (inputs[0]->weight && toReal) { // the weight itself stays where it is
+    Tensor y = *inputs[0];
     y.type = type;
     return single(std::move(y));
   }
+  llvm::Expected<TensorPtr> values = materialize(inputs[0]);
+  if (!values)
+    return values.takeError();
+  const Tensor &x = **values;
   if (!x.known())
     return single(makeUnknown(type, x.shape));
   Tensor y{type, x.shape, {}, {}};
@@ -280,11 +266,26 @@ Outputs castTo(Type type, Inputs inputs) {
     y.reals = x.isReal() ? x.reals : std::vector<double>(x.ints.begin(), x.ints.end());
   else if (x.isReal())
     for (double value : x.reals)
-      y.ints.push_back(type.isInteger(1) ? value != 0.0 : wrapTo(type, truncate(value)));
+      y.ints.push_back(type.isInteger(1) ? value != 0.0 : truncate(value));
   else
-    for (int64_t value : x.ints)
-      y.ints.push_back(wrapTo(type, value));
+    y.ints = x.ints; // wrapped to the type's width with every result
   return single(std::move(y));
+}
+
+/// The exponent may be of another kind than the base, whose type the power has.
+Outputs powerOf(NodeOp node, Inputs inputs) {
+  if (inputs[0]->isReal() == inputs[1]->isReal())
+    return arithmetic(node, inputs);
+  unsigned integer = inputs[0]->isReal() ? 1 : 0;
+  Outputs real = castTo(inputs[1 - integer]->type, inputs.slice(integer, 1));
+  if (!real)
+    return real.takeError();
+  SmallVector<TensorPtr> operands(inputs);
+  operands[integer] = std::make_shared<Tensor>(std::move(real->front()));
+  Outputs power = arithmetic(node, operands);
+  if (!power || integer == 1)
+    return power;
+  return castTo(inputs[0]->type, std::make_shared<const Tensor>(std::move(power->front())));
 }
 
 Outputs cast(NodeOp node, Inputs inputs) {
@@ -306,7 +307,9 @@ Kernel qopt::onnx_graph::findElementwiseKernel(NodeOp node) {
   if (node.getDomain())
     return nullptr;
   StringRef name = node.getOpType();
-  if (findArithmetic(name).integer)
+  if (name == "Pow")
+    return powerOf;
+  if (findArithmetic(node).integer)
     return arithmetic;
   if (findComparison(name).integer)
     return compare;

@@ -14,121 +14,6 @@ using namespace qopt;
 using namespace qopt::onnx_graph;
 
 //===----------------------------------------------------------------------===//
-// What kernels share
-//===----------------------------------------------------------------------===//
-
-llvm::Expected<int64_t> onnx_graph::resultCount(ArrayRef<int64_t> shape, Inputs inputs) {
-  int64_t most = int64_t(1) << 23;
-  for (const TensorPtr &input : inputs)
-    if (input && input->known())
-      most = std::max(most, input->size());
-  return elementCount(shape, most);
-}
-
-llvm::Expected<Shape> onnx_graph::broadcastShapes(ArrayRef<ArrayRef<int64_t>> shapes) {
-  size_t rank = 0;
-  for (ArrayRef<int64_t> shape : shapes)
-    rank = std::max(rank, shape.size());
-  Shape result(rank, 1);
-  for (ArrayRef<int64_t> shape : shapes)
-    for (size_t i = 0; i < shape.size(); ++i) {
-      int64_t &dim = result[rank - shape.size() + i];
-      if (shape[i] < 0 || (shape[i] != 1 && dim != 1 && dim != shape[i]))
-        return invalid("can't broadcast {0} and {1}", shapeText(shapes.front()), shapeText(shape));
-      dim = dim == 1 ? shape[i] : dim;
-    }
-  return result;
-}
-
-std::vector<int64_t> onnx_graph::broadcastIndices(ArrayRef<int64_t> operand,
-                                                  ArrayRef<int64_t> shape) {
-  int64_t count = 1;
-  for (int64_t dim : shape)
-    count *= dim;
-  // The stride is 0 along axes that the operand lacks or has once.
-  SmallVector<int64_t> strides(shape.size(), 0);
-  int64_t stride = 1;
-  for (size_t i = 0; i < operand.size(); ++i) {
-    int64_t dim = operand[operand.size() - 1 - i];
-    strides[shape.size() - 1 - i] = dim == 1 ? 0 : stride;
-    stride *= dim;
-  }
-  std::vector<int64_t> indices(count);
-  SmallVector<int64_t> at(shape.size(), 0);
-  int64_t index = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    indices[i] = index;
-    for (size_t axis = shape.size(); axis-- > 0;) {
-      index += strides[axis];
-      if (++at[axis] < shape[axis])
-        break;
-      index -= strides[axis] * shape[axis];
-      at[axis] = 0;
-    }
-  }
-  return indices;
-}
-
-SmallVector<int64_t> onnx_graph::stridesOf(ArrayRef<int64_t> shape) {
-  SmallVector<int64_t> strides(shape.size(), 1);
-  for (size_t i = shape.size(); i-- > 1;)
-    strides[i - 1] = strides[i] * shape[i];
-  return strides;
-}
-
-void onnx_graph::forEachElement(ArrayRef<int64_t> shape,
-                                llvm::function_ref<void(ArrayRef<int64_t>)> body) {
-  SmallVector<int64_t> at(shape.size(), 0);
-  if (llvm::is_contained(shape, 0))
-    return;
-  while (true) {
-    body(at);
-    size_t axis = shape.size();
-    while (axis > 0 && ++at[axis - 1] == shape[axis - 1])
-      at[--axis] = 0;
-    if (axis == 0)
-      return;
-  }
-}
-
-Tensor onnx_graph::gatherFlat(const Tensor &input, ArrayRef<int64_t> shape,
-                              ArrayRef<int64_t> indices) {
-  Tensor y{input.type, Shape(shape), {}, {}};
-  y.hasValues = input.hasValues;
-  if (!input.known())
-    return y;
-  if (input.isReal()) {
-    y.reals.reserve(indices.size());
-    for (int64_t index : indices)
-      y.reals.push_back(input.reals[index]);
-    return y;
-  }
-  y.ints.reserve(indices.size());
-  for (int64_t index : indices)
-    y.ints.push_back(input.ints[index]);
-  return y;
-}
-
-llvm::Expected<int64_t> onnx_graph::normalizeAxis(int64_t axis, int64_t rank) {
-  if (axis < -rank || axis >= rank)
-    return invalid("has axis {0} for rank {1}", axis, rank);
-  return axis < 0 ? axis + rank : axis;
-}
-
-llvm::Expected<std::optional<SmallVector<int64_t>>>
-onnx_graph::integersOf(NodeOp node, Inputs inputs, unsigned index, StringRef name) {
-  if (index >= inputs.size() || !inputs[index]) {
-    if (auto single = dyn_cast_or_null<IntegerAttr>(node.getAttribute(name)))
-      return SmallVector<int64_t>{single.getInt()};
-    return node.getInts(name);
-  }
-  const Tensor &tensor = *inputs[index];
-  if (!tensor.known() || tensor.isReal() || tensor.rank() > 1)
-    return invalid("has {0} that don't follow from the shapes of the inputs", name);
-  return SmallVector<int64_t>(tensor.ints.begin(), tensor.ints.end());
-}
-
-//===----------------------------------------------------------------------===//
 // Nodes
 //===----------------------------------------------------------------------===//
 
@@ -160,6 +45,11 @@ static bool hasOptionalInputs(NodeOp node) {
          name == "Trilu" || name.starts_with("Reduce");
 }
 
+/// Whether there may be any number of operands.
+static bool isVariadic(NodeOp node) {
+  return node.is("Concat") || node.is("Max") || node.is("Min");
+}
+
 bool onnx_graph::isPrimitive(NodeOp node) { return findKernel(node) != nullptr; }
 
 Outputs onnx_graph::evaluateNode(NodeOp node, Inputs inputs) {
@@ -175,6 +65,8 @@ Outputs onnx_graph::evaluateNode(NodeOp node, Inputs inputs) {
   for (unsigned i = 0; i < required || (!hasOptionalInputs(node) && i < inputs.size()); ++i)
     if (i >= inputs.size() || !inputs[i])
       return failure(invalid("has no operand {0}", i));
+  if (inputs.size() > required && !hasOptionalInputs(node) && !isVariadic(node))
+    return failure(invalid("has {0} operands, expected {1}", inputs.size(), required));
   for (const TensorPtr &input : inputs)
     if (input && !isPlausible(input->shape))
       return failure(invalid("has an operand of shape {0}", shapeText(input->shape)));
@@ -196,10 +88,38 @@ Outputs onnx_graph::evaluateNode(NodeOp node, Inputs inputs) {
     return failure(outputs.takeError());
   if (outputs->size() < node.getNumResults())
     return failure(invalid("has {0} results, expected {1}", node.getNumResults(), outputs->size()));
-  for (const Tensor &output : *outputs)
+  for (Tensor &output : *outputs) {
     if (!isPlausible(output.shape))
       return failure(invalid("has a result of shape {0}", shapeText(output.shape)));
+    if (auto type = dyn_cast<IntegerType>(output.type); type && type.getWidth() < 64)
+      for (int64_t &value : output.ints)
+        value = wrapTo(type, value);
+  }
   return outputs;
+}
+
+Outputs onnx_graph::evaluateShapes(NodeOp node, Inputs inputs) {
+  SmallVector<TensorPtr> operands(inputs);
+  if (node.is("Range") && inputs.size() == 3 && llvm::all_of(inputs, std::identity())) {
+    llvm::Expected<int64_t> count = rangeCount(inputs);
+    if (count)
+      return single(makeUnknown(inputs[0]->type, *count));
+    llvm::consumeError(count.takeError());
+    return evaluateNode(node, inputs); // fails alike, and names the node
+  }
+  if (node.is("ConstantOfShape") && !inputs.empty() && inputs[0] && inputs[0]->known() &&
+      !inputs[0]->isReal() && isPlausible(inputs[0]->ints)) {
+    Type i64 = IntegerType::get(node.getContext(), 64);
+    operands[0] = std::make_shared<Tensor>(makeInts(i64, {1}, {1}));
+    Outputs element = evaluateNode(node, operands);
+    if (!element)
+      return element.takeError();
+    return single(makeUnknown(element->front().type, inputs[0]->ints));
+  }
+  // Other shapes don't follow from the first operand's values.
+  if (!operands.empty() && operands[0])
+    operands[0] = std::make_shared<Tensor>(makeUnknown(inputs[0]->type, inputs[0]->shape));
+  return evaluateNode(node, operands);
 }
 
 //===----------------------------------------------------------------------===//
@@ -233,6 +153,28 @@ static llvm::Expected<Tensor> initializerTensor(InitializerOp op, const WeightSt
   return tensor;
 }
 
+Outputs Evaluator::evaluateRounded(NodeOp node, Inputs inputs) const {
+  Outputs outputs = evaluateNode(node, inputs);
+  if (outputs && options.round)
+    for (Tensor &y : *outputs)
+      for (double &value : y.reals)
+        value = roundTo(y.type, value);
+  return outputs;
+}
+
+Outputs Evaluator::evaluateKept(NodeOp node, Inputs inputs) const {
+  if (options.maxElements == INT64_MAX)
+    return evaluateRounded(node, inputs);
+  Outputs shapes = evaluateShapes(node, inputs);
+  if (!shapes)
+    return shapes.takeError();
+  if (llvm::all_of(*shapes, [&](Tensor &y) { return y.size() <= options.maxElements; }))
+    return evaluateRounded(node, inputs);
+  for (Tensor &y : *shapes)
+    y = makeUnknown(y.type, y.shape);
+  return shapes;
+}
+
 llvm::Error Evaluator::evaluateOp(Operation *op) {
   if (auto initializer = dyn_cast<InitializerOp>(op)) {
     llvm::Expected<Tensor> tensor = initializerTensor(initializer, options.weights);
@@ -247,13 +189,10 @@ llvm::Error Evaluator::evaluateOp(Operation *op) {
   SmallVector<TensorPtr> inputs;
   for (Value input : node.getInputs())
     inputs.push_back(isa<NoneType>(input.getType()) ? nullptr : values.lookup(input));
-  Outputs outputs = evaluateNode(node, inputs);
+  Outputs outputs = evaluateKept(node, inputs);
   if (!outputs)
     return outputs.takeError();
   for (auto [result, tensor] : llvm::zip(node.getOutputs(), *outputs)) {
-    if (options.round && tensor.isReal())
-      for (double &value : tensor.reals)
-        value = roundTo(tensor.type, value);
     bytes += (tensor.reals.size() + tensor.ints.size()) * sizeof(double);
     bind(result, std::move(tensor));
   }
@@ -287,4 +226,66 @@ llvm::Expected<TensorPtr> Evaluator::evaluate(Value value) {
     stack.pop_back();
   }
   return values.lookup(value);
+}
+
+/// What an error calls a value.
+static std::string describe(Value value) {
+  if (auto argument = dyn_cast<BlockArgument>(value))
+    return "graph input " + std::to_string(argument.getArgNumber());
+  if (auto initializer = value.getDefiningOp<InitializerOp>())
+    return "initializer '" + initializer.getName().str() + "'";
+  auto node = value.getDefiningOp<NodeOp>();
+  return node ? "node '" + node.getNodeName() + "' (" + printable(node.getFullName()) + ")"
+              : std::string("an operand");
+}
+
+static llvm::Expected<Tensor> firstOf(Outputs outputs) {
+  if (!outputs)
+    return outputs.takeError();
+  return std::move(outputs->front());
+}
+
+llvm::Expected<Tensor> Evaluator::sample(Value value, ArrayRef<int64_t> indices, unsigned depth) {
+  llvm::Expected<TensorPtr> tensor = evaluate(value);
+  if (!tensor)
+    return tensor.takeError();
+  Shape flat{static_cast<int64_t>(indices.size())};
+  if ((*tensor)->known()) {
+    llvm::Expected<TensorPtr> values = materialize(*tensor);
+    if (!values)
+      return values.takeError();
+    return gatherFlat(**values, flat, indices);
+  }
+  auto node = value.getDefiningOp<NodeOp>();
+  if (!node || depth == 0)
+    return invalid("{0} has elements that are not known", describe(value));
+  if (node.is("ConstantOfShape")) { // as many of its element
+    Type i64 = IntegerType::get(node.getContext(), 64);
+    return firstOf(
+        evaluateRounded(node, std::make_shared<const Tensor>(makeInts(i64, {1}, {flat.front()}))));
+  }
+  if (node.is("Reshape") || node.is("Flatten") || node.is("Squeeze") || node.is("Unsqueeze"))
+    return sample(node.getInput(0), indices, depth - 1);
+  // An Expand moves elements as an elementwise operator broadcasts its operand.
+  bool isElementwise = findElementwiseKernel(node);
+  if (!isElementwise && !node.is("Expand"))
+    return invalid("{0} has elements that are not known", describe(value));
+  SmallVector<TensorPtr> operands;
+  for (Value operand : node.getInputs().take_front(isElementwise ? node.getInputs().size() : 1)) {
+    llvm::Expected<TensorPtr> whole = evaluate(operand);
+    if (!whole)
+      return whole.takeError();
+    if (node.is("CastLike") && !operands.empty()) { // only the type matters
+      operands.push_back(std::make_shared<Tensor>(makeUnknown((*whole)->type, flat)));
+      continue;
+    }
+    llvm::Expected<Tensor> sampled =
+        sample(operand, broadcastIndices((*whole)->shape, (*tensor)->shape, indices), depth - 1);
+    if (!sampled)
+      return sampled.takeError();
+    operands.push_back(std::make_shared<Tensor>(std::move(*sampled)));
+  }
+  if (!isElementwise)
+    return *operands.front();
+  return firstOf(evaluateRounded(node, operands));
 }

@@ -13,17 +13,28 @@ using namespace qopt::onnx_graph;
 
 namespace {
 
-/// Rows of a weight's first axis, read one by one.
+/// Rows of the first axis of a part of a weight, whose rows are read one by one.
 Outputs gatherWeightRows(const Tensor &table, const Tensor &indices, ArrayRef<int64_t> shape) {
-  int64_t width = table.weight->rowSize();
-  std::vector<float> row(width);
-  Tensor y = makeReals(table.type, shape, {});
-  for (int64_t index : indices.ints) {
-    int64_t at = index < 0 ? index + table.shape[0] : index;
-    if (llvm::Error error = table.weight->readRows(table.weightRowOffset + at, 1, row.data()))
-      return error;
-    y.reals.insert(y.reals.end(), row.begin(), row.end());
+  int64_t height = table.shape[0], count = indices.ints.size();
+  int64_t width = count == 0 ? 0 : table.size() / std::max<int64_t>(height, 1);
+  Tensor y = makeReals(table.type, shape, std::vector<double>(count * width));
+  auto rowAt = [&](int64_t i) { return indices.ints[i] + (indices.ints[i] < 0 ? height : 0); };
+  if (!table.weightTransposed) {
+    std::vector<float> row(table.weight->rowSize());
+    for (int64_t i = 0; i < count; ++i) {
+      if (llvm::Error error =
+              table.weight->readRows(table.weightRowOffset + rowAt(i), 1, row.data()))
+        return error;
+      std::copy_n(row.begin() + table.weightColumnOffset, width, y.reals.begin() + i * width);
+    }
+    return single(std::move(y));
   }
+  llvm::Error error = forEachWeightRow(table, [&](int64_t column, ArrayRef<float> row) {
+    for (int64_t i = 0; i < count; ++i)
+      y.reals[i * width + column] = row[rowAt(i)];
+  });
+  if (error)
+    return error;
   return single(std::move(y));
 }
 
@@ -47,7 +58,7 @@ Outputs gather(NodeOp node, Inputs inputs) {
     return single(makeUnknown(x.type, shape));
   if (llvm::Expected<int64_t> count = resultCount(shape, inputs); !count)
     return count.takeError();
-  if (x.weight && *axis == 0 && !x.weightTransposed)
+  if (x.weight && *axis == 0)
     return gatherWeightRows(x, where, shape);
   llvm::Expected<TensorPtr> values = materialize(inputs[0]);
   if (!values)
@@ -88,24 +99,22 @@ Outputs gatherND(NodeOp node, Inputs inputs) {
   int64_t inner = strides[batch + depth - 1];
   std::vector<int64_t> indices;
   size_t next = 0;
-  llvm::Error failure = llvm::Error::success();
+  for (auto [i, index] : llvm::enumerate(where.ints)) {
+    int64_t extent = x.shape[batch + i % depth];
+    if (index < -extent || index >= extent)
+      return invalid("gathers element {0} of {1}", index, extent);
+  }
   forEachElement(ArrayRef(where.shape).drop_back(), [&](ArrayRef<int64_t> at) {
     int64_t base = 0;
     for (int64_t i = 0; i < batch; ++i)
       base += at[i] * strides[i];
     for (int64_t i = 0; i < depth; ++i) {
-      int64_t index = where.ints[next++], extent = x.shape[batch + i];
-      if ((index < -extent || index >= extent) && !failure) {
-        failure = invalid("gathers element {0} of {1}", index, extent);
-        index = 0;
-      }
-      base += (index < 0 ? index + extent : index) * strides[batch + i];
+      int64_t index = where.ints[next++];
+      base += (index < 0 ? index + x.shape[batch + i] : index) * strides[batch + i];
     }
     for (int64_t j = 0; j < inner; ++j)
       indices.push_back(base + j);
   });
-  if (failure)
-    return failure;
   return single(gatherFlat(x, shape, indices));
 }
 

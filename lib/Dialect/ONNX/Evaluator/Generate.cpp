@@ -50,22 +50,12 @@ Outputs constantOfShape(NodeOp node, Inputs inputs) {
 }
 
 Outputs range(NodeOp, Inputs inputs) {
-  for (const TensorPtr &input : inputs)
-    if (!input->known() || input->size() != 1 || input->isReal())
-      return invalid("has bounds that are no known integers");
-  int64_t start = inputs[0]->ints[0], limit = inputs[1]->ints[0], delta = inputs[2]->ints[0];
-  constexpr int64_t most = int64_t(1) << 31;
-  auto tooFar = [](int64_t value) { return value < -most || value > most; };
-  if (delta == 0 || tooFar(start) || tooFar(limit) || tooFar(delta))
-    return invalid("ranges from {0} to {1} by {2}", start, limit, delta);
-  int64_t span = delta > 0 ? limit - start : start - limit;
-  int64_t stride = delta > 0 ? delta : -delta;
-  llvm::Expected<int64_t> count = elementCount({span <= 0 ? 0 : (span - 1) / stride + 1});
+  llvm::Expected<int64_t> count = rangeCount(inputs);
   if (!count)
     return count.takeError();
   std::vector<int64_t> values(*count);
   for (int64_t i = 0; i < *count; ++i)
-    values[i] = start + i * delta;
+    values[i] = inputs[0]->ints[0] + i * inputs[2]->ints[0];
   return single(makeInts(inputs[0]->type, {*count}, std::move(values)));
 }
 
@@ -125,6 +115,20 @@ Outputs constant(NodeOp node, Inputs) {
 }
 
 } // namespace
+
+llvm::Expected<int64_t> qopt::onnx_graph::rangeCount(Inputs bounds) {
+  for (const TensorPtr &bound : bounds)
+    if (!bound->known() || bound->isReal() || bound->size() != 1)
+      return invalid("has bounds that are no known integers");
+  int64_t start = bounds[0]->ints[0], limit = bounds[1]->ints[0], delta = bounds[2]->ints[0];
+  constexpr int64_t most = int64_t(1) << 31;
+  auto tooFar = [](int64_t value) { return value < -most || value > most; };
+  if (delta == 0 || tooFar(start) || tooFar(limit) || tooFar(delta))
+    return invalid("ranges from {0} to {1} by {2}", start, limit, delta);
+  int64_t span = delta > 0 ? limit - start : start - limit;
+  int64_t stride = delta > 0 ? delta : -delta;
+  return elementCount({span <= 0 ? 0 : (span - 1) / stride + 1});
+}
 
 Kernel qopt::onnx_graph::findGenerateKernel(NodeOp node) {
   if (node.getDomain())

@@ -27,6 +27,17 @@ template <typename... Args> llvm::Error invalid(const char *format, Args &&...ar
   return llvm::createStringError(llvm::formatv(format, std::forward<Args>(args)...));
 }
 
+// Integer arithmetic wraps, as unsigned arithmetic does.
+inline int64_t wrapAdd(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+}
+inline int64_t wrapSub(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
+}
+inline int64_t wrapMul(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+}
+
 inline Outputs single(Tensor tensor) {
   llvm::SmallVector<Tensor> outputs;
   outputs.push_back(std::move(tensor));
@@ -45,6 +56,11 @@ llvm::Expected<Shape> broadcastShapes(llvm::ArrayRef<llvm::ArrayRef<int64_t>> sh
 std::vector<int64_t> broadcastIndices(llvm::ArrayRef<int64_t> operand,
                                       llvm::ArrayRef<int64_t> shape);
 
+/// The same for the elements of `shape` at `indices`.
+std::vector<int64_t> broadcastIndices(llvm::ArrayRef<int64_t> operand,
+                                      llvm::ArrayRef<int64_t> shape,
+                                      llvm::ArrayRef<int64_t> indices);
+
 /// Of a row-major array.
 llvm::SmallVector<int64_t> stridesOf(llvm::ArrayRef<int64_t> shape);
 
@@ -56,6 +72,9 @@ void forEachElement(llvm::ArrayRef<int64_t> shape,
 /// `input` has none.
 Tensor gatherFlat(const Tensor &input, llvm::ArrayRef<int64_t> shape,
                   llvm::ArrayRef<int64_t> indices);
+
+/// The number of elements of a Range of known integers.
+llvm::Expected<int64_t> rangeCount(Inputs bounds);
 
 /// `axis` counted from the front; fails when it is not in [-rank, rank).
 llvm::Expected<int64_t> normalizeAxis(int64_t axis, int64_t rank);

@@ -140,11 +140,11 @@ Outputs transpose(NodeOp node, Inputs inputs) {
     shape.push_back(x.shape[axis]);
   if (!x.known())
     return single(makeUnknown(x.type, shape));
-  if (x.weight && rank == 2 && perm[0] == 1 && x.weightRowOffset == 0 &&
-      x.shape[0] == (x.weightTransposed ? x.weight->rowSize() : x.weight->rows())) {
+  if (x.weight && rank == 2 && perm[0] == 1) {
     Tensor y = x;
     y.shape = shape;
     y.weightTransposed = !x.weightTransposed;
+    std::swap(y.weightRowOffset, y.weightColumnOffset);
     return single(std::move(y));
   }
   llvm::Expected<TensorPtr> values = materialize(inputs[0]);

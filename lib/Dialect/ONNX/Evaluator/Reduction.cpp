@@ -8,21 +8,18 @@
 #include "Kernels.h"
 #include "llvm/ADT/StringSwitch.h"
 #include <cmath>
+#include <limits>
 
 using namespace mlir;
 using namespace qopt::onnx_graph;
 
 namespace {
 
-/// x [M, K] by a weight that stays where it is, rows [N, K] or [K, N] of it at
-/// a time.
+/// x [M, K] by a matrix [K, N] that is part of a weight, whose rows are read one
+/// by one.
 llvm::Error multiplyByWeight(const Tensor &x, const Tensor &w, int64_t m, int64_t k, int64_t n,
                              std::vector<double> &y) {
-  int64_t width = w.weight->rowSize();
-  std::vector<float> row(width);
-  for (int64_t r = 0; r < (w.weightTransposed ? n : k); ++r) {
-    if (llvm::Error error = w.weight->readRows(w.weightRowOffset + r, 1, row.data()))
-      return error;
+  return forEachWeightRow(w, [&](int64_t r, ArrayRef<float> row) {
     for (int64_t i = 0; i < m; ++i) {
       const double *xs = x.reals.data() + i * k;
       if (w.weightTransposed) {
@@ -35,8 +32,7 @@ llvm::Error multiplyByWeight(const Tensor &x, const Tensor &w, int64_t m, int64_
           y[i * n + j] += xs[r] * row[j];
       }
     }
-  }
-  return llvm::Error::success();
+  });
 }
 
 Outputs matmul(NodeOp, Inputs inputs) {
@@ -76,9 +72,8 @@ Outputs matmul(NodeOp, Inputs inputs) {
   llvm::Expected<TensorPtr> x = materialize(inputs[0]);
   if (!x)
     return x.takeError();
-  if (b.weight && b.rank() <= 2 && (!b.weightTransposed || b.weightRowOffset == 0)) {
+  if (b.weight && b.rank() <= 2) {
     int64_t rows = (*x)->size() / std::max<int64_t>(k, 1);
-    // The stored matrix [K, N], or [N, K] read as its transpose.
     if (llvm::Error error = multiplyByWeight(**x, b, rows, k, n, y.reals))
       return error;
     return single(std::move(y));
@@ -141,22 +136,30 @@ Outputs softmax(NodeOp node, Inputs inputs) {
   return single(std::move(y));
 }
 
-// Integer arithmetic wraps, as unsigned arithmetic does.
 double times(double a, double b) { return a * b; }
 double plus(double a, double b) { return a + b; }
-int64_t times(int64_t a, int64_t b) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-}
-int64_t plus(int64_t a, int64_t b) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+int64_t times(int64_t a, int64_t b) { return wrapMul(a, b); }
+int64_t plus(int64_t a, int64_t b) { return wrapAdd(a, b); }
+
+/// What a reduction of no elements gives.
+template <typename T> T emptyReduction(StringRef kind) {
+  using Limits = std::numeric_limits<T>;
+  if (kind == "ReduceMax")
+    return Limits::has_infinity ? -Limits::infinity() : Limits::lowest();
+  if (kind == "ReduceMin")
+    return Limits::has_infinity ? Limits::infinity() : Limits::max();
+  return kind == "ReduceProd" ? T(1) : T(0);
 }
 
+/// The elements of one row, `stride` apart.
 template <typename T> T reduced(StringRef kind, const T *row, int64_t extent, int64_t stride) {
-  T value = kind == "ReduceProd" ? T(1) : T(0);
+  T value = emptyReduction<T>(kind);
   for (int64_t i = 0; i < extent; ++i) {
     T element = row[i * stride];
-    if (kind == "ReduceMax" || kind == "ReduceMin")
-      value = i == 0 || (kind == "ReduceMax" ? element > value : element < value) ? element : value;
+    if (kind == "ReduceMax")
+      value = std::max(value, element);
+    else if (kind == "ReduceMin")
+      value = std::min(value, element);
     else if (kind == "ReduceProd")
       value = times(value, element);
     else
@@ -228,7 +231,7 @@ Outputs cumSum(NodeOp node, Inputs inputs) {
     if (y.isReal())
       y.reals[i] += y.reals[i - view.inner];
     else
-      y.ints[i] = plus(y.ints[i], y.ints[i - view.inner]);
+      y.ints[i] = wrapAdd(y.ints[i], y.ints[i - view.inner]);
   }
   return single(std::move(y));
 }

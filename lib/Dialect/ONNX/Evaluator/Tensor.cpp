@@ -51,6 +51,18 @@ double onnx_graph::roundTo(Type type, double value) {
   return value;
 }
 
+int64_t onnx_graph::wrapTo(IntegerType type, int64_t value) {
+  unsigned bits = type.getWidth();
+  if (bits == 1)
+    return value != 0;
+  if (bits >= 64)
+    return value;
+  uint64_t masked = static_cast<uint64_t>(value) & ((uint64_t(1) << bits) - 1);
+  if (!type.isUnsigned() && (masked >> (bits - 1)))
+    masked |= ~uint64_t(0) << bits;
+  return static_cast<int64_t>(masked);
+}
+
 Tensor onnx_graph::makeUnknown(Type type, ArrayRef<int64_t> shape) {
   Tensor tensor{type, Shape(shape), {}, {}};
   tensor.hasValues = false;
@@ -112,27 +124,40 @@ DenseElementsAttr onnx_graph::toElements(const Tensor &tensor) {
   return DenseElementsAttr::get(shaped, values);
 }
 
+llvm::Error onnx_graph::forEachWeightRow(const Tensor &tensor,
+                                         llvm::function_ref<void(int64_t, ArrayRef<float>)> body) {
+  const WeightTensor &weight = *tensor.weight;
+  int64_t height = tensor.shape[0], width = tensor.size() / std::max<int64_t>(height, 1);
+  int64_t first = tensor.weightRowOffset, skipped = tensor.weightColumnOffset;
+  if (tensor.weightTransposed) {
+    std::swap(height, width);
+    std::swap(first, skipped);
+  }
+  std::vector<float> row(weight.rowSize());
+  for (int64_t i = 0; i < height; ++i) {
+    if (llvm::Error error = weight.readRows(first + i, 1, row.data()))
+      return error;
+    body(i, ArrayRef(row).slice(skipped, width));
+  }
+  return llvm::Error::success();
+}
+
 llvm::Expected<TensorPtr> onnx_graph::materialize(TensorPtr tensor) {
   if (!tensor->weight)
     return tensor;
-  const WeightTensor &weight = *tensor->weight;
   // The file has as many elements.
   llvm::Expected<int64_t> count = elementCount(tensor->shape, int64_t(1) << 32);
   if (!count)
     return count.takeError();
   Tensor result = makeReals(tensor->type, tensor->shape, std::vector<double>(*count));
-  int64_t rows = weight.rows(), width = weight.rowSize();
-  std::vector<float> row(width);
-  int64_t first = tensor->weightTransposed ? 0 : tensor->weightRowOffset;
-  int64_t end = tensor->weightTransposed ? rows : first + tensor->shape.front();
-  int64_t height = tensor->weightTransposed ? tensor->shape.front() : 0;
-  for (int64_t i = first; i < end; ++i) {
-    if (llvm::Error error = weight.readRows(i, 1, row.data()))
-      return error;
-    if (!tensor->weightTransposed)
-      std::copy(row.begin(), row.end(), result.reals.begin() + (i - first) * width);
-    for (int64_t j = 0; j < height; ++j)
-      result.reals[j * rows + i] = row[tensor->weightRowOffset + j];
-  }
+  llvm::Error error = forEachWeightRow(*tensor, [&](int64_t i, ArrayRef<float> row) {
+    if (tensor->weightTransposed)
+      for (auto [j, value] : llvm::enumerate(row))
+        result.reals[j * tensor->shape[1] + i] = value;
+    else
+      llvm::copy(row, result.reals.begin() + i * row.size());
+  });
+  if (error)
+    return error;
   return std::make_shared<Tensor>(std::move(result));
 }

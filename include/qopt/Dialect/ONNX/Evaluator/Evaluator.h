@@ -35,6 +35,8 @@ struct EvaluatorOptions {
   const WeightStore *weights = nullptr;
   /// Fail when the values that are kept take more memory than this.
   int64_t maxBytes = int64_t(1) << 30;
+  /// Results of more elements get a shape and no values.
+  int64_t maxElements = INT64_MAX;
 };
 
 class Evaluator {
@@ -49,7 +51,17 @@ public:
   /// that is not a primitive, on shapes that don't fit, and names the node.
   llvm::Expected<TensorPtr> evaluate(mlir::Value value);
 
+  /// The elements at flat `indices` of the value, also where it is larger than
+  /// maxElements but made of smaller ones by at most `depth` elementwise operators,
+  /// broadcasts and views. Fails where elements are not known.
+  llvm::Expected<Tensor> sample(mlir::Value value, llvm::ArrayRef<int64_t> indices,
+                                unsigned depth = 12);
+
 private:
+  using Results = llvm::Expected<llvm::SmallVector<Tensor>>;
+  Results evaluateRounded(NodeOp node, llvm::ArrayRef<TensorPtr> inputs) const;
+  /// Without values where a result has more than maxElements.
+  Results evaluateKept(NodeOp node, llvm::ArrayRef<TensorPtr> inputs) const;
   llvm::Error evaluateOp(mlir::Operation *op);
 
   EvaluatorOptions options;
@@ -63,6 +75,10 @@ private:
 /// operand.
 llvm::Expected<llvm::SmallVector<Tensor>> evaluateNode(NodeOp node,
                                                        llvm::ArrayRef<TensorPtr> inputs);
+
+/// The same without values wherever shapes can be told without them.
+llvm::Expected<llvm::SmallVector<Tensor>> evaluateShapes(NodeOp node,
+                                                         llvm::ArrayRef<TensorPtr> inputs);
 
 /// Whether evaluateNode knows the operator.
 bool isPrimitive(NodeOp node);
