@@ -24,6 +24,12 @@ bool isBinary(NodeOp node, StringRef opType) {
          node.getNumResults() == 1;
 }
 
+bool isFalse(Value value) {
+  ElementsAttr elements = constantElements(value);
+  return elements && elements.getElementType().isInteger(1) && elements.getNumElements() == 1 &&
+         !*elements.value_begin<bool>();
+}
+
 /// Identity(x) = Dropout(x) = Concat(x) = x
 struct DropIdentity : NodePattern {
   using NodePattern::NodePattern;
@@ -34,6 +40,8 @@ struct DropIdentity : NodePattern {
     Value x = node.getInput(0);
     if (!x || node.getNumResults() == 0)
       return rewriter.notifyMatchFailure(node, "no operand or no result");
+    if (node.is("Dropout") && node.getInput(2) && !isFalse(node.getInput(2)))
+      return rewriter.notifyMatchFailure(node, "elements may be dropped");
     for (Value result : node.getOutputs().drop_front())
       if (!result.use_empty())
         return rewriter.notifyMatchFailure(node, "the mask is used");
@@ -174,8 +182,10 @@ struct UnpackLinear : NodePattern {
     if (!packed || packed.getRowOffset())
       return rewriter.notifyMatchFailure(node, "not of a product with a whole weight");
     auto type = cast<RankedTensorType>(packed.getType());
-    int64_t axis = node.getInt("axis", 0);
-    if (type.getRank() != 2 || (axis != -1 && axis != 2))
+    // A value of undeclared shape is [batch, seq, width].
+    auto declared = dyn_cast<RankedTensorType>(node.getInput(0).getType());
+    int64_t axis = node.getInt("axis", 0), last = declared ? declared.getRank() - 1 : 2;
+    if (type.getRank() != 2 || (axis != -1 && axis != last))
       return rewriter.notifyMatchFailure(node, "not along the last axis");
     int64_t width = type.getDimSize(1), parts = node.getNumResults();
     if (parts > width)
@@ -232,38 +242,6 @@ struct FoldConstants : NodePattern {
     return isa<mlir::FloatType>(type.getElementType()) && type.getNumElements() > 1 &&
            (type.getRank() == 1 || type.getRank() == 2);
   }
-  /// Whether the result will be, found without making it.
-  static bool isTooLarge(NodeOp node, ArrayRef<TensorPtr> inputs) {
-    auto fails = [](llvm::Expected<int64_t> count) {
-      bool failed = !count;
-      llvm::consumeError(count.takeError());
-      return failed;
-    };
-    if (inputs.empty() || !inputs[0])
-      return false;
-    if (node.is("ConstantOfShape"))
-      return fails(elementCount(inputs[0]->ints, maxElements));
-    if (node.is("Range")) { // as many at most as its bounds are apart
-      for (const TensorPtr &bound : inputs)
-        if (bound && llvm::any_of(bound->ints, [](int64_t value) {
-              return value < -maxElements || value > maxElements;
-            }))
-          return true;
-      return false;
-    }
-    // The other shapes don't follow from the first operand's values.
-    SmallVector<TensorPtr> shapes(inputs);
-    shapes[0] = std::make_shared<Tensor>(makeUnknown(inputs[0]->type, inputs[0]->shape));
-    auto outputs = evaluateNode(node, shapes);
-    if (!outputs) {
-      llvm::consumeError(outputs.takeError());
-      return false;
-    }
-    return llvm::any_of(*outputs, [&](const Tensor &output) {
-      return fails(elementCount(output.shape, maxElements));
-    });
-  }
-
   LogicalResult matchAndRewrite(NodeOp node, PatternRewriter &rewriter) const override {
     if (node.is("Constant") && isa_and_nonnull<ElementsAttr>(node.getAttribute("value")))
       return rewriter.notifyMatchFailure(node, "already a constant");
@@ -285,16 +263,14 @@ struct FoldConstants : NodePattern {
       }
       inputs.push_back(std::make_shared<Tensor>(std::move(*tensor)));
     }
-    if (isTooLarge(node, inputs))
+    auto shapes = evaluateShapes(node, inputs);
+    if (shapes && llvm::any_of(*shapes, [](Tensor &y) { return y.size() > maxElements; }))
       return rewriter.notifyMatchFailure(node, "the result is too large");
-    auto outputs = evaluateNode(node, inputs);
+    auto outputs = shapes ? evaluateNode(node, inputs) : std::move(shapes);
     if (!outputs) {
       llvm::consumeError(outputs.takeError());
       return rewriter.notifyMatchFailure(node, "the node can't be evaluated");
     }
-    for (const Tensor &output : *outputs)
-      if (!output.known() || output.size() > maxElements)
-        return rewriter.notifyMatchFailure(node, "the result is too large");
     GraphBuilder graph(rewriter, node.getLoc());
     SmallVector<Value> results;
     for (Tensor &output : ArrayRef(*outputs).take_front(node.getNumResults()).vec()) {

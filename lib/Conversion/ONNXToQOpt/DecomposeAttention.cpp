@@ -58,9 +58,8 @@ static Value attend(GraphBuilder &graph, const Operands &op, ShapeOracle shapeOf
   auto hide = [&](Value seen) {
     return graph.node("Where", {seen, scores, graph.castLike(graph.real(hidden), scores)});
   };
-  if (op.mask) {
+  if (op.mask)
     scores = shapeOf.isBoolean(op.mask) ? hide(op.mask) : graph.node("Add", {scores, op.mask});
-  }
   if (op.isCausal)
     scores = hide(causalMask(graph, op.query, op.key));
   return graph.node("MatMul", {graph.node("Softmax", scores, graph.attr("axis", -1)), value});
@@ -98,6 +97,23 @@ static bool bringToHeads(GraphBuilder &graph, Operands &op, int64_t heads, int64
   return op.kvHeads > 0 && op.size > 0 && op.heads % op.kvHeads == 0;
 }
 
+/// What both operators do once heads are split: keys and values follow a past,
+/// operands `firstPast` and the next, and are results too. `rank` is the query's.
+static Results attendWithPast(NodeOp node, GraphBuilder &graph, Operands &op, unsigned firstPast,
+                              size_t rank, ShapeOracle shapeOf) {
+  if (Value past = node.getInput(firstPast))
+    op.key = graph.node("Concat", {past, op.key}, graph.attr("axis", 2));
+  if (Value past = node.getInput(firstPast + 1))
+    op.value = graph.node("Concat", {past, op.value}, graph.attr("axis", 2));
+  op.scale = node.getFloat("scale", 0.0);
+  if (op.scale == 0.0)
+    op.scale = 1.0 / std::sqrt(static_cast<double>(op.size));
+  Value y = attend(graph, op, shapeOf);
+  SmallVector<Value> results{rank == 3 ? mergeHeads(graph, y) : y, op.key, op.value};
+  results.resize(node.getNumResults());
+  return results;
+}
+
 /// ai.onnx, 23 and 24: query, key, value, mask, past key, past value, lengths.
 static Results decomposeAttention(NodeOp node, GraphBuilder &graph, ShapeOracle shapeOf) {
   Operands op{node.getInput(0), node.getInput(1), node.getInput(2), node.getInput(3),
@@ -112,17 +128,7 @@ static Results decomposeAttention(NodeOp node, GraphBuilder &graph, ShapeOracle 
   if (!bringToHeads(graph, op, node.getInt("q_num_heads", 0), node.getInt("kv_num_heads", 0),
                     shapeOf))
     return std::nullopt;
-  if (Value past = node.getInput(4))
-    op.key = graph.node("Concat", {past, op.key}, graph.attr("axis", 2));
-  if (Value past = node.getInput(5))
-    op.value = graph.node("Concat", {past, op.value}, graph.attr("axis", 2));
-  op.scale = node.getFloat("scale", 0.0);
-  if (op.scale == 0.0)
-    op.scale = 1.0 / std::sqrt(static_cast<double>(op.size));
-  Value y = attend(graph, op, shapeOf);
-  SmallVector<Value> results{shape->size() == 3 ? mergeHeads(graph, y) : y, op.key, op.value};
-  results.resize(node.getNumResults());
-  return results;
+  return attendWithPast(node, graph, op, /*firstPast=*/4, shape->size(), shapeOf);
 }
 
 /// com.microsoft: query, key, value, bias, key padding mask, attention bias[, past
@@ -139,16 +145,7 @@ static Results decomposeMultiHeadAttention(NodeOp node, GraphBuilder &graph, Sha
   std::optional<Shape> shape = shapeOf(op.query);
   if (!shape || shape->size() != 3 || !bringToHeads(graph, op, heads, heads, shapeOf))
     return std::nullopt;
-  if (Value past = node.getInput(6))
-    op.key = graph.node("Concat", {past, op.key}, graph.attr("axis", 2));
-  if (Value past = node.getInput(7))
-    op.value = graph.node("Concat", {past, op.value}, graph.attr("axis", 2));
-  op.scale = node.getFloat("scale", 0.0);
-  if (op.scale == 0.0)
-    op.scale = 1.0 / std::sqrt(static_cast<double>(op.size));
-  SmallVector<Value> results{mergeHeads(graph, attend(graph, op, shapeOf)), op.key, op.value};
-  results.resize(node.getNumResults());
-  return results;
+  return attendWithPast(node, graph, op, /*firstPast=*/6, shape->size(), shapeOf);
 }
 
 Decomposition qopt::onnx_graph::findAttentionDecomposition(NodeOp node) {

@@ -41,6 +41,7 @@ static Results decomposeRMSNorm(NodeOp node, GraphBuilder &graph, ShapeOracle sh
 }
 
 /// com.microsoft: x, skip, weight[, bias]; results y, mean, inverse deviation, the sum.
+/// Its default epsilon is not that of the norm alone.
 static Results decomposeSkipRMSNorm(NodeOp node, GraphBuilder &graph, ShapeOracle) {
   Value x = node.getInput(0), skip = node.getInput(1), weight = node.getInput(2);
   if (!x || !skip || !weight)
@@ -49,7 +50,7 @@ static Results decomposeSkipRMSNorm(NodeOp node, GraphBuilder &graph, ShapeOracl
   if (Value bias = node.getInput(3))
     sum = graph.node("Add", {sum, bias});
   SmallVector<Value> results(node.getNumResults());
-  results[0] = rmsNorm(graph, sum, weight, node.getFloat("epsilon", 1e-5));
+  results[0] = rmsNorm(graph, sum, weight, node.getFloat("epsilon", 1e-12));
   if (results.size() > 3)
     results[3] = sum;
   return results;

@@ -57,6 +57,8 @@ static Results decomposeRotary(NodeOp node, GraphBuilder &graph, ShapeOracle sha
   }
   if (shape->size() != 3 || size == 0 || shape->back() % size != 0)
     return std::nullopt;
+  if (int64_t heads = node.getInt("num_heads", 0); heads != 0 && shape->back() != heads * size)
+    return std::nullopt; // part of each head is rotated
   // [batch, seq, heads * size] there and back.
   NamedAttribute swap = graph.attr("perm", {0, 2, 1, 3});
   Value heads = graph.node("Reshape", {x, graph.integers({0, 0, -1, size})});

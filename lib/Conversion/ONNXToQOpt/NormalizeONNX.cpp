@@ -60,7 +60,10 @@ Region *chooseBranch(NodeOp node) {
   return thenReads ? &thenBranch : &elseBranch;
 }
 
-void inlineBranches(func::FuncOp func) {
+/// Puts branches that are chosen in the place of their If. Whether there were any:
+/// they may hold others.
+bool inlineBranches(func::FuncOp func) {
+  bool changed = false;
   for (NodeOp node : llvm::make_early_inc_range(func.getOps<NodeOp>())) {
     Region *branch = chooseBranch(node);
     if (!branch)
@@ -73,7 +76,9 @@ void inlineBranches(func::FuncOp func) {
     node->getBlock()->getOperations().splice(node->getIterator(), branch->front().getOperations());
     node->replaceAllUsesWith(results);
     node->erase();
+    changed = true;
   }
+  return changed;
 }
 
 /// Drops an input that decided which branch to take and has no use now.
@@ -147,7 +152,8 @@ struct NormalizeONNX : public qopt::impl::NormalizeONNXBase<NormalizeONNX> {
     for (func::FuncOp func : getOperation().getOps<func::FuncOp>()) {
       if (func.isDeclaration())
         continue;
-      inlineBranches(func);
+      while (inlineBranches(func)) {
+      }
       dropUnusedConditions(func);
       decomposeNodes(func);
       // Constants aside nothing is merged: an initializer's name is its meaning.

@@ -35,6 +35,16 @@ func.func @skip_rms_normalization(%x: tensor<?x4xf32>, %r: tensor<?x4xf32>, %w: 
   return %y#0, %y#3 : !u, !u
 }
 
+// The default is that of com.microsoft's normalisations with a skip.
+// CHECK-LABEL: func.func @skip_rms_normalization_default_epsilon
+func.func @skip_rms_normalization_default_epsilon(%x: tensor<?x4xf32>, %r: tensor<?x4xf32>, %w: tensor<4xf32>) -> !u {
+  // CHECK: %[[E:.*]] = onnx_graph.node "Constant"() {value = dense<9.99999996E-13> : tensor<f32>}
+  // CHECK: onnx_graph.node "Add"(%{{.*}}, %[[E]])
+  %y = onnx_graph.node "SkipSimplifiedLayerNormalization" in "com.microsoft"(%x, %r, %w)
+    : (tensor<?x4xf32>, tensor<?x4xf32>, tensor<4xf32>) -> !u
+  return %y : !u
+}
+
 // CHECK-LABEL: func.func @negative_skip_rms_normalization_mean
 func.func @negative_skip_rms_normalization_mean(%x: tensor<?x4xf32>, %r: tensor<?x4xf32>, %w: tensor<4xf32>) -> !u {
   // CHECK: "SkipSimplifiedLayerNormalization"
@@ -81,6 +91,15 @@ func.func @negative_rotary_part_of_head(%x: tensor<?x2x?x8xf32>, %c: tensor<?x?x
   // CHECK: "RotaryEmbedding"
   %y = onnx_graph.node "RotaryEmbedding"(%x, %c, %s) {rotary_embedding_dim = 4 : i64}
     : (tensor<?x2x?x8xf32>, tensor<?x?x2xf32>, tensor<?x?x2xf32>) -> !u
+  return %y : !u
+}
+
+// Two heads of 8, of which 4 are rotated, are not four heads of 4.
+// CHECK-LABEL: func.func @negative_rotary_3d_part_of_head
+func.func @negative_rotary_3d_part_of_head(%x: tensor<?x?x16xf32>, %p: tensor<?x?xi64>, %c: tensor<9x2xf32>, %s: tensor<9x2xf32>) -> !u {
+  // CHECK: "RotaryEmbedding"
+  %y = onnx_graph.node "RotaryEmbedding" in "com.microsoft"(%x, %p, %c, %s) {num_heads = 2 : i64, rotary_embedding_dim = 4 : i64}
+    : (tensor<?x?x16xf32>, tensor<?x?xi64>, tensor<9x2xf32>, tensor<9x2xf32>) -> !u
   return %y : !u
 }
 

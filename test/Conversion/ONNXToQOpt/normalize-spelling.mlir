@@ -103,6 +103,14 @@ func.func @negative_dropout_mask(%x: tensor<?x4xf32>) -> !u {
   return %b#1 : !u
 }
 
+// CHECK-LABEL: func.func @negative_dropout_training
+func.func @negative_dropout_training(%x: tensor<?x4xf32>, %ratio: tensor<f32>) -> !u {
+  %on = onnx_graph.initializer "on" value dense<true> : tensor<i1> : tensor<i1>
+  // CHECK: onnx_graph.node "Dropout"
+  %b = onnx_graph.node "Dropout"(%x, %ratio, %on) : (tensor<?x4xf32>, tensor<f32>, tensor<i1>) -> !u
+  return %b : !u
+}
+
 // CHECK-LABEL: func.func @negative_product_with_two
 func.func @negative_product_with_two(%x: tensor<?x4xf32>) -> !u {
   %two = onnx_graph.initializer "two" value dense<2.0> : tensor<f32> : tensor<f32>
@@ -168,6 +176,15 @@ func.func @negative_packed_other_axis(%x: tensor<?x4x4xf32>) -> (!u, !u) {
   return %p#0, %p#1 : !u, !u
 }
 
+// CHECK-LABEL: func.func @negative_packed_axis_of_rank_4
+func.func @negative_packed_axis_of_rank_4(%x: tensor<?x?x6x4xf32>) -> (!u, !u) {
+  %w = onnx_graph.initializer "qkv" : tensor<4x6xf32>
+  %y = onnx_graph.node "MatMul"(%x, %w) : (tensor<?x?x6x4xf32>, tensor<4x6xf32>) -> tensor<?x?x6x6xf32>
+  // CHECK: onnx_graph.node "Split"
+  %p:2 = onnx_graph.node "Split"(%y) {axis = 2} : (tensor<?x?x6x6xf32>) -> (!u, !u)
+  return %p#0, %p#1 : !u, !u
+}
+
 // CHECK-LABEL: func.func @negative_packed_sizes
 func.func @negative_packed_sizes(%x: tensor<?x?x4xf32>, %sizes: tensor<2xi64>) -> (!u, !u) {
   %w = onnx_graph.initializer "qkv" : tensor<4x6xf32>
@@ -186,6 +203,19 @@ func.func @fold() -> !u {
   // CHECK-NEXT: %[[C:.*]] = onnx_graph.node "Constant"() {value = dense<5> : tensor<i64>}
   // CHECK-NEXT: return %[[C]]
   return %d : !u
+}
+
+// CHECK-LABEL: func.func @fold_large_integers
+func.func @fold_large_integers() -> (!u, !u) {
+  %a = onnx_graph.initializer "a" value dense<9223372036854775807> : tensor<i64> : tensor<i64>
+  %b = onnx_graph.initializer "b" value dense<2147483647> : tensor<i32> : tensor<i32>
+  %one = onnx_graph.initializer "one" value dense<1> : tensor<i32> : tensor<i32>
+  // CHECK: value = dense<-9223372036854775807> : tensor<i64>
+  %n = onnx_graph.node "Neg"(%a) : (tensor<i64>) -> !u
+  // CHECK: value = dense<-2147483648> : tensor<i64>
+  %s = onnx_graph.node "Add"(%b, %one) : (tensor<i32>, tensor<i32>) -> !u
+  %w = onnx_graph.node "Cast"(%s) {to = i64} : (!u) -> !u
+  return %n, %w : !u, !u
 }
 
 // CHECK-LABEL: func.func @negative_fold_weight
@@ -221,6 +251,25 @@ func.func @if_constant(%x: tensor<?xf32>) -> tensor<?xf32> {
   %y = onnx_graph.node "If"(%c) bodies ["then_branch", "else_branch"] {
     %n = onnx_graph.node "Neg"(%x) : (tensor<?xf32>) -> tensor<?xf32>
     onnx_graph.yield %n : tensor<?xf32>
+  }, {
+    onnx_graph.yield %x : tensor<?xf32>
+  } : (tensor<i1>) -> tensor<?xf32>
+  return %y : tensor<?xf32>
+}
+
+// CHECK-LABEL: func.func @if_inside_if
+// CHECK-SAME: (%[[X:.*]]: tensor<?xf32>)
+func.func @if_inside_if(%x: tensor<?xf32>) -> tensor<?xf32> {
+  %c = onnx_graph.initializer "c" value dense<true> : tensor<i1> : tensor<i1>
+  // CHECK-NEXT: return %[[X]]
+  %y = onnx_graph.node "If"(%c) bodies ["then_branch", "else_branch"] {
+    %z = onnx_graph.node "If"(%c) bodies ["then_branch", "else_branch"] {
+      onnx_graph.yield %x : tensor<?xf32>
+    }, {
+      %n = onnx_graph.node "Neg"(%x) : (tensor<?xf32>) -> tensor<?xf32>
+      onnx_graph.yield %n : tensor<?xf32>
+    } : (tensor<i1>) -> tensor<?xf32>
+    onnx_graph.yield %z : tensor<?xf32>
   }, {
     onnx_graph.yield %x : tensor<?xf32>
   } : (tensor<i1>) -> tensor<?xf32>
