@@ -19,8 +19,8 @@ struct Raiser::AttentionMatch {
   llvm::SmallVector<mlir::Value> additive, allowed; ///< masks
   mlir::Value query, key, value;                    ///< of the graph, raised as linear layers
   mlir::BlockArgument pastKey, pastValue;           ///< null without a past
-  mlir::Value presentKey, presentValue; ///< [batch, KV heads, past + seq, size]; null if not formed
-  mlir::Value rotatedKey;               ///< [batch, KV heads, seq, size]
+  mlir::Value presentKey, presentValue;             ///< [batch, KV heads, past + seq, size]
+  mlir::Value rotatedKey;                           ///< [batch, KV heads, seq, size]
   int64_t heads = 0, kvHeads = 0, size = 0;
   std::vector<double> frequencies; ///< exact, as the graph has them
   RopeConfig rope;

@@ -23,16 +23,18 @@ struct Slice {
 
 } // namespace
 
-static Slice sliceOf(Value value, llvm::function_ref<bool(Value)> isData,
-                     llvm::function_ref<bool(Value)> isSource) {
+/// `data` are the values that depend on tokens, `raised` those of them where a
+/// slice ends.
+static Slice sliceOf(Value value, const llvm::DenseSet<Value> &data,
+                     const llvm::DenseMap<Value, Value> &raised) {
   Slice slice;
   llvm::SetVector<Value> seen;
   seen.insert(value);
   for (size_t i = 0; i < seen.size(); ++i) {
     Value next = seen[i];
-    if (!isData(next))
+    if (!data.contains(next))
       continue;
-    if (isSource(next) || isa<BlockArgument>(next)) {
+    if (raised.contains(next) || isa<BlockArgument>(next)) {
       slice.sources.insert(next);
       continue;
     }
@@ -51,31 +53,32 @@ bool Raiser::matchMasks(AttentionMatch &match) {
     auto node = at.getDefiningOp<NodeOp>();
     if (!node || raised.contains(at))
       return fail(match.last, "the softmax is not of products of queries and keys");
-    Value data, other;
-    for (Value operand : node.getInputs())
-      if (isData(operand))
-        data = data ? Value() : operand;
-      else
-        other = operand;
     if (node.is("MatMul")) {
       match.scores = node;
       return true;
     }
-    if (node.is("Add") && data) {
-      match.additive.push_back(other);
-    } else if (node.is("Where") && data && node.getInput(1) == data) {
+    SmallVector<Value> scores, others;
+    for (Value operand : node.getInputs())
+      (isData(operand) ? scores : others).push_back(operand);
+    if (scores.empty() || (scores.size() > 1 && !node.is("CastLike")))
+      return fail(node, "expected scores to be scaled and masked only");
+    auto isScalar = [&](Value factor) {
+      return llvm::all_of(shapeAt(0, factor), [](int64_t dim) { return dim == 1; });
+    };
+    bool isView = node.is("Cast") || node.is("CastLike") || node.is("Reshape") ||
+                  node.is("Unsqueeze") || node.is("Squeeze");
+    if (node.is("Where") && node.getInput(1) == scores.front()) {
       // The hidden score may be a converted constant.
       std::optional<double> hidden = constantReal(peel(node.getInput(2)));
       if (!hidden || *hidden > -1e4)
         return fail(node, "expected hidden scores to become very negative");
       match.allowed.push_back(node.getInput(0));
-    } else if (!node.is("Mul") && !node.is("Cast") && !node.is("CastLike") && !node.is("Reshape") &&
-               !node.is("Unsqueeze") && !node.is("Squeeze")) {
+    } else if (node.is("Add")) {
+      match.additive.push_back(others.front());
+    } else if (!isView && !(node.is("Mul") && isScalar(others.front()))) {
       return fail(node, "expected scores to be scaled and masked only");
     }
-    if (!data)
-      return fail(node, "expected scores to be scaled and masked only");
-    at = data;
+    at = scores.front();
   }
 }
 
@@ -91,9 +94,7 @@ static Value unguarded(Value value) {
 }
 
 bool Raiser::matchAttention(AttentionMatch &match) {
-  auto data = [&](Value value) { return isData(value); };
-  auto source = [&](Value value) { return raised.contains(value); };
-  match.nodes = sliceOf(match.sink, data, source).nodes;
+  match.nodes = sliceOf(match.sink, data, raised).nodes;
   for (Operation *op : match.nodes) {
     auto node = cast<NodeOp>(op);
     if (!node.is("Softmax"))
@@ -102,8 +103,11 @@ bool Raiser::matchAttention(AttentionMatch &match) {
       return fail(node, "there is a second softmax between two linear layers");
     match.softmax = node;
   }
-  if (!match.softmax)
-    return fail(match.last, "its operand is neither understood nor an attention");
+  if (!match.softmax) {
+    if (!reasons.contains(match.last)) // or else that is the better one
+      fail(match.last, "its operand is neither understood nor an attention");
+    return false;
+  }
   int64_t rank = shapeAt(0, match.softmax.getInput(0)).size();
   int64_t axis = match.softmax.getInt("axis", -1);
   if (axis != -1 && axis != rank - 1)
@@ -120,9 +124,9 @@ bool Raiser::matchAttention(AttentionMatch &match) {
   if (!match.mix)
     return fail(match.softmax, "expected a product of the softmax and the values");
 
-  Slice query = sliceOf(match.scores.getInput(0), data, source);
-  Slice key = sliceOf(match.scores.getInput(1), data, source);
-  Slice value = sliceOf(match.mix.getInput(1), data, source);
+  Slice query = sliceOf(match.scores.getInput(0), data, raised);
+  Slice key = sliceOf(match.scores.getInput(1), data, raised);
+  Slice value = sliceOf(match.mix.getInput(1), data, raised);
   auto split = [&](const Slice &slice, Value &linear, BlockArgument &past) {
     for (Value from : slice.sources) {
       auto argument = dyn_cast<BlockArgument>(from);
@@ -158,8 +162,10 @@ bool Raiser::matchAttention(AttentionMatch &match) {
       match.heads * match.size != widthOf(look(match.query)) ||
       match.kvHeads * match.size != widthOf(look(match.key)))
     return fail(match.last,
-                llvm::formatv("heads of {0} do not divide queries of {1} and keys of {2}",
-                              match.size, widthOf(look(match.query)), widthOf(look(match.key)))
+                llvm::formatv("heads of {0} do not divide queries of {1}, keys of {2} and values "
+                              "of {3}",
+                              match.size, widthOf(look(match.query)), widthOf(look(match.key)),
+                              widthOf(look(match.value)))
                     .str());
   if (match.pastKey && (inputs.kvHeads() != match.kvHeads || inputs.headSize() != match.size))
     return fail(match.last,
@@ -194,9 +200,7 @@ bool Raiser::findRotatedKey(AttentionMatch &match) {
   }
   auto lastInLayout = [&](NodeOp product, Value linear) {
     Value found;
-    Slice slice = sliceOf(
-        product.getInput(1), [&](Value value) { return isData(value); },
-        [&](Value value) { return raised.contains(value); });
+    Slice slice = sliceOf(product.getInput(1), data, raised);
     for (NodeOp node : source.getOps<NodeOp>()) {
       if (!slice.nodes.contains(node))
         continue;

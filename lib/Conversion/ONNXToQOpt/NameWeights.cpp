@@ -60,75 +60,78 @@ template <typename Op> static Op onlyUser(Value value) {
   return found;
 }
 
+LogicalResult Raiser::nameLinear(Value value, const Twine &name) {
+  auto linear = value ? value.getDefiningOp<LinearOp>() : LinearOp();
+  if (!linear)
+    return target.emitError() << "'" << name << "' is no linear layer";
+  if (failed(rename(linear.getWeight(), name + ".weight")))
+    return failure();
+  return linear.getBias() ? rename(linear.getBias(), name + ".bias") : success();
+}
+
+LogicalResult Raiser::nameNorm(Value value, const Twine &name) {
+  auto norm = value ? value.getDefiningOp<RMSNormOp>() : RMSNormOp();
+  if (!norm)
+    return target.emitError() << "'" << name << "' is no RMSNorm";
+  return rename(norm.getWeight(), name + ".weight");
+}
+
+/// A layer: norm, attention, residual, norm, MLP, residual.
+LogicalResult Raiser::nameLayer(AttentionOp attention, size_t index) {
+  std::string prefix = ("model.layers." + Twine(index) + ".").str();
+  Value query = attention.getQuery().getDefiningOp<RopeOp>().getInput();
+  Value key = attention.getKey().getDefiningOp<RopeOp>().getInput();
+  auto output = onlyUser<LinearOp>(attention.getResult());
+  auto first = output ? onlyUser<AddOp>(output.getResult()) : AddOp();
+  auto norm = first ? onlyUser<RMSNormOp>(first.getResult()) : RMSNormOp();
+  SiluMulOp product;
+  if (norm)
+    for (Operation *user : norm.getResult().getUsers())
+      if (auto linear = dyn_cast<LinearOp>(user))
+        if (auto silu = onlyUser<SiluMulOp>(linear.getResult()))
+          product = silu;
+  auto down = product ? onlyUser<LinearOp>(product.getResult()) : LinearOp();
+  auto second = down ? onlyUser<AddOp>(down.getResult()) : AddOp();
+  if (!second)
+    return attention.emitError() << "layer " << index
+                                 << " is not attention, residual, norm, MLP and residual";
+  auto linear = query.getDefiningOp<LinearOp>();
+  return success(
+      succeeded(nameNorm(linear ? linear.getInput() : Value(), prefix + "input_layernorm")) &&
+      succeeded(nameLinear(query, prefix + "self_attn.q_proj")) &&
+      succeeded(nameLinear(key, prefix + "self_attn.k_proj")) &&
+      succeeded(nameLinear(attention.getValue(), prefix + "self_attn.v_proj")) &&
+      succeeded(nameLinear(output.getResult(), prefix + "self_attn.o_proj")) &&
+      succeeded(nameNorm(norm.getResult(), prefix + "post_attention_layernorm")) &&
+      succeeded(nameLinear(product.getGate(), prefix + "mlp.gate_proj")) &&
+      succeeded(nameLinear(product.getUp(), prefix + "mlp.up_proj")) &&
+      succeeded(nameLinear(down.getResult(), prefix + "mlp.down_proj")));
+}
+
+/// The logits' weight is the embedding table when it is the same initializer in the
+/// same order.
+LogicalResult Raiser::nameHead(LogitsOp head) {
+  auto op = head.getWeight().getDefiningOp<WeightOp>();
+  WeightView view = views.lookup(cast<FlatSymbolRefAttr>(op.getSources()[0]).getValue());
+  const WeightOrigin &table = result.weights.front();
+  if (table.initializer != view.initializer.getName() || table.transposed != view.transposed ||
+      table.rowOffset != view.rowOffset || table.rows != view.shape[0])
+    return rename(head.getWeight(), "lm_head.weight");
+  op.setSourcesAttr(builder.getArrayAttr(FlatSymbolRefAttr::get(builder.getContext(), table.name)));
+  named.insert(op);
+  return success();
+}
+
 LogicalResult Raiser::nameWeights(Value logits) {
-  auto nameLinear = [&](Value value, const Twine &name) -> LogicalResult {
-    auto linear = value ? value.getDefiningOp<LinearOp>() : LinearOp();
-    if (!linear)
-      return target.emitError() << "'" << name << "' is no linear layer";
-    if (failed(rename(linear.getWeight(), name + ".weight")))
-      return failure();
-    return linear.getBias() ? rename(linear.getBias(), name + ".bias") : success();
-  };
-  auto nameNorm = [&](Value value, const Twine &name) -> LogicalResult {
-    auto norm = value ? value.getDefiningOp<RMSNormOp>() : RMSNormOp();
-    if (!norm)
-      return target.emitError() << "'" << name << "' is no RMSNorm";
-    return rename(norm.getWeight(), name + ".weight");
-  };
+  // First of all, where nameHead looks for it.
   for (EmbeddingOp embedding : target.getOps<EmbeddingOp>())
     if (failed(rename(embedding.getTable(), "model.embed_tokens.weight")))
       return failure();
-
-  // A layer: norm, attention, residual, norm, MLP, residual.
-  for (auto [index, attention] : llvm::enumerate(layers)) {
-    std::string prefix = ("model.layers." + Twine(index) + ".").str();
-    Value query = attention.getQuery().getDefiningOp<RopeOp>().getInput();
-    Value key = attention.getKey().getDefiningOp<RopeOp>().getInput();
-    auto output = onlyUser<LinearOp>(attention.getResult());
-    auto first = output ? onlyUser<AddOp>(output.getResult()) : AddOp();
-    auto norm = first ? onlyUser<RMSNormOp>(first.getResult()) : RMSNormOp();
-    SiluMulOp product;
-    if (norm)
-      for (Operation *user : norm.getResult().getUsers())
-        if (auto linear = dyn_cast<LinearOp>(user))
-          if (auto silu = onlyUser<SiluMulOp>(linear.getResult()))
-            product = silu;
-    auto down = product ? onlyUser<LinearOp>(product.getResult()) : LinearOp();
-    auto second = down ? onlyUser<AddOp>(down.getResult()) : AddOp();
-    if (!second)
-      return attention.emitError()
-             << "layer " << index << " is not attention, residual, norm, MLP and residual";
-    auto linear = query.getDefiningOp<LinearOp>();
-    if (failed(nameNorm(linear ? linear.getInput() : Value(), prefix + "input_layernorm")) ||
-        failed(nameLinear(query, prefix + "self_attn.q_proj")) ||
-        failed(nameLinear(key, prefix + "self_attn.k_proj")) ||
-        failed(nameLinear(attention.getValue(), prefix + "self_attn.v_proj")) ||
-        failed(nameLinear(output.getResult(), prefix + "self_attn.o_proj")) ||
-        failed(nameNorm(norm.getResult(), prefix + "post_attention_layernorm")) ||
-        failed(nameLinear(product.getGate(), prefix + "mlp.gate_proj")) ||
-        failed(nameLinear(product.getUp(), prefix + "mlp.up_proj")) ||
-        failed(nameLinear(down.getResult(), prefix + "mlp.down_proj")))
+  for (auto [index, attention] : llvm::enumerate(layers))
+    if (failed(nameLayer(attention, index)))
       return failure();
-  }
   auto head = logits.getDefiningOp<LogitsOp>();
-  if (failed(nameNorm(head.getInput(), "model.norm")))
-    return failure();
-
-  // Tied when it is the same initializer in the same order.
-  auto op = head.getWeight().getDefiningOp<WeightOp>();
-  StringRef symbol = cast<FlatSymbolRefAttr>(op.getSources()[0]).getValue();
-  WeightView view = views.lookup(symbol);
-  if (!view.initializer)
-    return op.emitError("the logits' weight is one of another layer");
-  const WeightOrigin &table = result.weights.front();
-  if (table.initializer == view.initializer.getName() && table.transposed == view.transposed &&
-      table.rowOffset == view.rowOffset && table.rows == view.shape[0]) {
-    op.setSourcesAttr(builder.getArrayAttr(
-        FlatSymbolRefAttr::get(builder.getContext(), "model.embed_tokens.weight")));
-    named.insert(op);
-    return reportUnnamed();
-  }
-  if (failed(rename(head.getWeight(), "lm_head.weight")))
+  if (failed(nameNorm(head.getInput(), "model.norm")) || failed(nameHead(head)))
     return failure();
   return reportUnnamed();
 }

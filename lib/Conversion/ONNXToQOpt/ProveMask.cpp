@@ -16,15 +16,15 @@ namespace {
 
 struct MaskCase {
   StepShape step;
+  int64_t firstQuery;                 ///< that is looked at, of seq
   std::vector<int64_t> attentionMask; ///< [batch, past + seq]
 };
 
 // Added to a score, anything below hides it: exp(-1e4) is 0 in every format.
 constexpr double hides = -1.0e4;
 
-// The longest window that is looked for: larger numbers bound any index. Without a
-// past a mask is square, and takes too much time and memory beyond.
-constexpr int64_t mostPast = 1 << 17, mostSquare = 1 << 11;
+// The longest window that is looked for: larger numbers bound any index.
+constexpr int64_t mostTokens = 1 << 17;
 
 /// Integers in the operators that make `values`: what a window or a length that
 /// was fixed at export would be.
@@ -54,33 +54,38 @@ std::set<int64_t> constantsBehind(ArrayRef<Value> values) {
 
 std::vector<MaskCase> maskCases(const GraphInputs &inputs, const std::set<int64_t> &constants) {
   std::vector<MaskCase> cases;
-  auto add = [&](StepShape step, int64_t padding) {
+  auto add = [&](StepShape step, int64_t firstQuery, int64_t padding) {
     int64_t total = step.past + step.seq;
     std::vector<int64_t> mask(step.batch * total, 1);
     for (int64_t t = 0; t < padding; ++t) // on the left of the last row
       mask[(step.batch - 1) * total + t] = 0;
-    cases.push_back({step, std::move(mask)});
+    cases.push_back({step, firstQuery, std::move(mask)});
   };
   bool hasPast = !inputs.pasts.empty();
   for (int64_t past : hasPast ? std::vector<int64_t>{0, 1, 5} : std::vector<int64_t>{0})
     for (int64_t seq : {1, 2, 5})
       for (int64_t padding : {0, 1, 3})
         if (padding < past + seq && (padding == 0 || inputs.mask))
-          add({2, seq, past}, padding);
-  // Beyond a window, or a fixed length, of that many tokens: the largest shows all.
-  auto end = constants.upper_bound(hasPast ? mostPast : mostSquare);
+          add({2, seq, past}, 0, padding);
+  // Two queries beyond a window, or a fixed length, of that many tokens: the largest
+  // shows all.
+  auto end = constants.upper_bound(mostTokens);
   if (end != constants.begin() && *std::prev(end) > 6) {
     int64_t beyond = *std::prev(end) + 3;
-    add(hasPast ? StepShape{1, 2, beyond} : StepShape{1, beyond, 0}, 0);
+    if (hasPast)
+      add({1, 2, beyond}, 0, 0);
+    else
+      add({1, beyond + 2, 0}, beyond, 0);
   }
   return cases;
 }
 
-/// The flat index in a mask, which broadcasts to [batch, heads, seq, total], of
-/// each (row, query, key).
-llvm::Expected<std::vector<int64_t>> alignMask(const Tensor &mask, StepShape step) {
+/// The flat index in a mask of this shape, which broadcasts to [batch, heads, seq,
+/// total], of each (row, query, key) that the case looks at.
+llvm::Expected<std::vector<int64_t>> alignMask(ArrayRef<int64_t> mask, const MaskCase &test) {
+  StepShape step = test.step;
   int64_t total = step.past + step.seq;
-  Shape shape = mask.shape;
+  Shape shape(mask);
   // Of a mask for each head the first is proved; the attention is evaluated with all.
   while (shape.size() < 4)
     shape.insert(shape.begin(), 1);
@@ -89,46 +94,49 @@ llvm::Expected<std::vector<int64_t>> alignMask(const Tensor &mask, StepShape ste
   if (shape.size() != 4 || !fits(0) || !fits(2) || !fits(3))
     return llvm::createStringError(
         llvm::formatv("the mask has shape {0}, expected one that broadcasts to {1}",
-                      shapeText(mask.shape), shapeText({step.batch, 1, step.seq, total})));
-  std::vector<int64_t> indices(step.batch * step.seq * total);
+                      shapeText(mask), shapeText({step.batch, 1, step.seq, total})));
+  std::vector<int64_t> indices;
   int64_t strides[4] = {shape[1] * shape[2] * shape[3], shape[2] * shape[3], shape[3], 1};
-  size_t next = 0;
   for (int64_t b = 0; b < step.batch; ++b)
-    for (int64_t s = 0; s < step.seq; ++s)
+    for (int64_t s = test.firstQuery; s < step.seq; ++s)
       for (int64_t t = 0; t < total; ++t)
-        indices[next++] = (shape[0] == 1 ? 0 : b * strides[0]) +
-                          (shape[2] == 1 ? 0 : s * strides[2]) + (shape[3] == 1 ? 0 : t);
+        indices.push_back((shape[0] == 1 ? 0 : b * strides[0]) +
+                          (shape[2] == 1 ? 0 : s * strides[2]) + (shape[3] == 1 ? 0 : t));
   return indices;
 }
 
 llvm::Error proveCase(const GraphInputs &inputs, ArrayRef<Value> additive, ArrayRef<Value> allowed,
                       const MaskCase &test) {
-  Evaluator evaluator;
+  EvaluatorOptions options;
+  options.maxElements = 1 << 23; // a few rows of a long square mask are not worth the whole
+  Evaluator evaluator(options);
   inputs.bind(evaluator, test.step);
   auto [batch, seq, past] = test.step;
   int64_t total = past + seq;
   if (inputs.mask)
     evaluator.bind(inputs.mask, makeInts(cast<ShapedType>(inputs.mask.getType()).getElementType(),
                                          {batch, total}, test.attentionMask));
-  std::vector<bool> seen(batch * seq * total, true);
+  std::vector<bool> seen(batch * (seq - test.firstQuery) * total, true);
   std::vector<double> added(seen.size(), 0.0);
   for (Value mask : llvm::concat<const Value>(additive, allowed)) {
-    llvm::Expected<TensorPtr> tensor = evaluator.evaluate(mask);
-    if (!tensor)
-      return tensor.takeError();
-    if (!(*tensor)->known())
-      return llvm::createStringError("the mask depends on more than masks, positions and shapes");
-    llvm::Expected<std::vector<int64_t>> indices = alignMask(**tensor, test.step);
+    llvm::Expected<TensorPtr> whole = evaluator.evaluate(mask);
+    if (!whole)
+      return whole.takeError();
+    llvm::Expected<std::vector<int64_t>> indices = alignMask((*whole)->shape, test);
     if (!indices)
       return indices.takeError();
+    llvm::Expected<Tensor> values = evaluator.sample(mask, *indices);
+    if (!values)
+      return llvm::createStringError("the mask depends on more than masks, positions and shapes: " +
+                                     llvm::toString(values.takeError()));
     for (size_t i = 0; i < seen.size(); ++i)
-      if ((*tensor)->isReal())
-        added[i] += (*tensor)->reals[(*indices)[i]];
+      if (values->isReal())
+        added[i] += values->reals[i];
       else
-        seen[i] = seen[i] && (*tensor)->ints[(*indices)[i]];
+        seen[i] = seen[i] && values->ints[i];
   }
   for (int64_t b = 0, i = 0; b < batch; ++b)
-    for (int64_t s = 0; s < seq; ++s)
+    for (int64_t s = test.firstQuery; s < seq; ++s)
       for (int64_t t = 0; t < total; ++t, ++i) {
         if (!test.attentionMask[b * total + past + s])
           continue; // no token
@@ -139,7 +147,7 @@ llvm::Error proveCase(const GraphInputs &inputs, ArrayRef<Value> additive, Array
         return llvm::createStringError(llvm::formatv(
             "the mask is not causal and padding: with a past of {0}, {1} new tokens{2} query {3} "
             "{4} key {5}",
-            past, seq, test.attentionMask[(b * total)] ? "" : " and padding on the left", s,
+            past, seq, test.attentionMask[b * total] ? "" : " and padding on the left", s,
             found == expected ? "weights"
             : found           ? "sees"
                               : "does not see",
@@ -154,14 +162,7 @@ llvm::Error qopt::onnx_graph::proveMask(const GraphInputs &inputs, ArrayRef<Valu
                                         ArrayRef<Value> allowed) {
   SmallVector<Value> all(additive);
   all.append(allowed.begin(), allowed.end());
-  std::set<int64_t> constants = constantsBehind(all);
-  auto large = constants.upper_bound(mostSquare);
-  if (inputs.pasts.empty() && large != constants.end() && *large <= mostPast)
-    return llvm::createStringError(
-        llvm::formatv("the mask may have a window of {0} tokens, expected at most {1} in a graph "
-                      "without a past",
-                      *large, mostSquare));
-  for (const MaskCase &test : maskCases(inputs, constants))
+  for (const MaskCase &test : maskCases(inputs, constantsBehind(all)))
     if (llvm::Error error = proveCase(inputs, additive, allowed, test))
       return error;
   return llvm::Error::success();

@@ -94,6 +94,25 @@ private:
 
 } // namespace
 
+/// Random operands and no padding, with a past where the graph has one; positions
+/// follow it.
+Raiser::Sample Raiser::drawSample(const AttentionMatch &match, StepShape step) {
+  if (!match.pastKey)
+    step.past = 0;
+  auto [batch, seq, past] = step;
+  Numbers numbers(batch * 100 + seq * 10 + past);
+  int64_t total = past + seq, width = match.kvHeads * match.size;
+  Sample sample{step, {}, std::vector<int64_t>(batch * total, 1), {}, {}, {}, {}, {}};
+  for (int64_t i = 0; i < batch * seq; ++i)
+    sample.positions.push_back(past + i % seq);
+  sample.query = numbers.take(batch * seq * match.heads * match.size);
+  sample.key = numbers.take(batch * seq * width);
+  sample.value = numbers.take(batch * seq * width);
+  sample.pastKey = numbers.take(batch * past * width);
+  sample.pastValue = numbers.take(batch * past * width);
+  return sample;
+}
+
 /// y = x rotated by position * f: of x = (1, .., 1, 0, .., 0) the halves of y are
 /// the cosines and the sines. Gives the angles [positions, size / 2] of the first
 /// head against those of the first position.
@@ -160,14 +179,7 @@ bool Raiser::fitRotation(AttentionMatch &match) {
 
 /// The scale is the ratio of the softmax's operand to q k^T where nothing is hidden.
 bool Raiser::fitScale(AttentionMatch &match) {
-  Numbers numbers(7);
-  int64_t width = match.kvHeads * match.size, past = match.pastKey ? 3 : 0;
-  Sample sample{{1, 1, past}, {past}, std::vector<int64_t>(past + 1, 1), {}, {}, {}, {}, {}};
-  sample.query = numbers.take(match.heads * match.size);
-  sample.key = numbers.take(width);
-  sample.value = numbers.take(width);
-  sample.pastKey = numbers.take(past * width);
-  sample.pastValue = numbers.take(past * width);
+  Sample sample = drawSample(match, {1, 1, 3});
   Evaluator evaluator = exactEvaluator();
   bindSample(evaluator, match, sample);
   llvm::Expected<TensorPtr> scores = evaluator.evaluate(match.softmax.getInput(0));
@@ -176,7 +188,7 @@ bool Raiser::fitScale(AttentionMatch &match) {
   AttentionReference reference{match.heads, match.kvHeads, match.size,
                                ropeFrequencies(match.size, match.rope), 1.0};
   std::vector<double> products =
-      reference.scores({1, 1, past}, sample.positions, sample.query, sample.key, sample.pastKey);
+      reference.scores(sample.step, sample.positions, sample.query, sample.key, sample.pastKey);
   if (products.size() != (*scores)->reals.size())
     return fail(match.softmax, "the scores have shape " + shapeText((*scores)->shape) +
                                    ", expected one for each head, query and key");
@@ -212,30 +224,22 @@ bool Raiser::evaluateAttention(const AttentionMatch &match, bool countsMask) {
   AttentionReference reference{match.heads, match.kvHeads, match.size,
                                ropeFrequencies(match.size, match.rope), match.scale};
   for (StepShape step : {StepShape{2, 3, 5}, StepShape{2, 1, 7}, StepShape{3, 4, 0}}) {
-    if (!match.pastKey)
-      step.past = 0;
-    auto [batch, seq, past] = step;
-    Numbers numbers(batch * 100 + seq * 10 + past);
-    int64_t total = past + seq, width = match.kvHeads * match.size;
-    Sample sample{step, {}, std::vector<int64_t>(batch * total, 1), {}, {}, {}, {}, {}};
+    Sample sample = drawSample(match, step);
+    auto [batch, seq, past] = sample.step;
+    int64_t total = past + seq;
     if (inputs.mask && total > 1)
       sample.mask[(batch - 1) * total] = 0;     // the last row is padded by one
     for (int64_t i = 0; i < batch * seq; ++i) { // rows far apart, where positions are given
       bool padded = countsMask && sample.mask[i / seq * total] == 0;
-      sample.positions.push_back(past + i % seq - padded + (inputs.positions ? i / seq * 61 : 0));
+      sample.positions[i] += (inputs.positions ? i / seq * 61 : 0) - padded;
     }
-    sample.query = numbers.take(batch * seq * match.heads * match.size);
-    sample.key = numbers.take(batch * seq * width);
-    sample.value = numbers.take(batch * seq * width);
-    sample.pastKey = numbers.take(batch * past * width);
-    sample.pastValue = numbers.take(batch * past * width);
     Evaluator evaluator = exactEvaluator();
     bindSample(evaluator, match, sample);
     llvm::Expected<TensorPtr> found = evaluator.evaluate(match.sink);
     if (!found)
       return fail(match.last, llvm::toString(found.takeError()));
     std::vector<double> expected =
-        reference.attend(step, sample.positions, sample.mask, sample.query, sample.key,
+        reference.attend(sample.step, sample.positions, sample.mask, sample.query, sample.key,
                          sample.value, sample.pastKey, sample.pastValue);
     if ((*found)->reals.size() != expected.size())
       return fail(match.last, "the attention's result has shape " + shapeText((*found)->shape) +
@@ -268,7 +272,7 @@ bool Raiser::evaluateAttention(const AttentionMatch &match, bool countsMask) {
 
 void Raiser::buildAttention(const AttentionMatch &match) {
   RopeAttr rope = ropeAttr(builder.getContext(), match.size, match.rope);
-  Location loc = NodeOp(match.softmax).getLoc();
+  Location loc = match.softmax->getLoc();
   Value positions = target.getArgument(2);
   Value query = look(match.query), key = look(match.key), value = look(match.value);
   query = RopeOp::create(builder, loc, query.getType(), query, positions, rope);

@@ -51,6 +51,8 @@ static std::string nearestForm(NodeOp node) {
     return "expected weights in float32, float16 or bfloat16";
   if (name.contains("Gelu") || name == "Relu" || name == "LeakyRelu" || name == "HardSwish")
     return "expected SiLU, x * sigmoid(x)";
+  if (name == "Gemm" || name == "FusedMatMul")
+    return "expected x w or x w + b, x as it is and no factors";
   if (name == "LayerNormalization" || name.contains("SkipLayerNormalization"))
     return "expected RMSNorm";
   if (name == "If" || name == "Loop" || name == "Scan")
@@ -158,12 +160,10 @@ LogicalResult Raiser::reportUnraised() {
   return success(reasons.empty());
 }
 
-LogicalResult Raiser::finish() {
-  if (failed(reportUnraised()))
-    return failure();
+/// The graph's presents as they were raised; sets `logits` to the one other output.
+std::optional<SmallVector<Value>> Raiser::findOutputs(Value &logits) {
   auto terminator = cast<func::ReturnOp>(source.front().getTerminator());
-  Value logits;
-  SmallVector<Value> others;
+  SmallVector<Value> others, found;
   for (Value output : terminator.getOperands()) {
     Value value = canonical(output);
     if (value && value.getDefiningOp<LinearOp>() && !logits)
@@ -171,37 +171,22 @@ LogicalResult Raiser::finish() {
     else
       others.push_back(output);
   }
-  if (!logits)
-    return source.emitError("no output of the graph is the logits, a linear layer's result");
-  SmallVector<Value> results;
-  SmallVector<Value> graphPresents;
+  if (!logits) {
+    source.emitError("no output of the graph is the logits, a linear layer's result");
+    return std::nullopt;
+  }
   for (Value output : others) {
-    if (!presents.contains(output))
-      return source.emitError(
-          "an output of the graph is neither logits nor present keys or values");
-    graphPresents.push_back(presents.lookup(output));
-  }
-  auto head = logits.getDefiningOp<LinearOp>();
-  if (head.getBias())
-    return head.emitError("the logits have a bias, expected none");
-  auto logitsType = RankedTensorType::get(
-      {ShapedType::kDynamic, ShapedType::kDynamic, widthOf(logits)}, builder.getF32Type());
-  results.push_back(LogitsOp::create(builder, head.getLoc(), logitsType, head.getInput(),
-                                     head.getWeight(), Value()));
-  for (AttentionOp layer : layers) {
-    for (Value present : {layer.getPresentKey(), layer.getPresentValue()}) {
-      if (!graphPresents.empty() && !llvm::is_contained(graphPresents, present))
-        return layer.emitError("a present key or value is no output of the graph");
-      results.push_back(present);
+    if (!presents.contains(output)) {
+      source.emitError("an output of the graph is neither logits nor present keys or values");
+      return std::nullopt;
     }
+    found.push_back(presents.lookup(output));
   }
-  if (!head->use_empty())
-    return head.emitError("the logits are an operand of another layer");
-  head.erase();
-  if (failed(nameWeights(results.front())))
-    return failure();
-  func::ReturnOp::create(builder, source.getLoc(), results);
+  return found;
+}
 
+/// Names arguments and results as every frontend does.
+void Raiser::setSignature(ArrayRef<Value> results) {
   auto named = [&](const Twine &name) {
     return builder.getDictionaryAttr(
         builder.getNamedAttr("qopt.name", builder.getStringAttr(name)));
@@ -218,6 +203,35 @@ LogicalResult Raiser::finish() {
       builder.getFunctionType(target.front().getArgumentTypes(), ValueRange(results).getTypes()));
   target.setAllArgAttrs(inputAttrs);
   target.setAllResultAttrs(resultAttrs);
+}
+
+LogicalResult Raiser::finish() {
+  if (failed(reportUnraised()))
+    return failure();
+  Value product;
+  std::optional<SmallVector<Value>> graphPresents = findOutputs(product);
+  if (!graphPresents)
+    return failure();
+  auto head = product.getDefiningOp<LinearOp>();
+  if (head.getBias())
+    return head.emitError("the logits have a bias, expected none");
+  auto logitsType = RankedTensorType::get(
+      {ShapedType::kDynamic, ShapedType::kDynamic, widthOf(product)}, builder.getF32Type());
+  SmallVector<Value> results{LogitsOp::create(builder, head.getLoc(), logitsType, head.getInput(),
+                                              head.getWeight(), Value())};
+  for (AttentionOp layer : layers)
+    for (Value present : {layer.getPresentKey(), layer.getPresentValue()}) {
+      if (!graphPresents->empty() && !llvm::is_contained(*graphPresents, present))
+        return layer.emitError("a present key or value is no output of the graph");
+      results.push_back(present);
+    }
+  if (!head->use_empty())
+    return head.emitError("the logits are an operand of another layer");
+  head.erase();
+  if (failed(nameWeights(results.front())))
+    return failure();
+  func::ReturnOp::create(builder, source.getLoc(), results);
+  setSignature(results);
   return success();
 }
 

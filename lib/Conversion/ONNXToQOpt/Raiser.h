@@ -40,6 +40,8 @@ private:
   void findData();
   void visit(NodeOp node);
   mlir::LogicalResult finish();
+  std::optional<llvm::SmallVector<mlir::Value>> findOutputs(mlir::Value &logits);
+  void setSignature(llvm::ArrayRef<mlir::Value> results);
   mlir::LogicalResult reportUnraised();
   bool isData(mlir::Value value) const { return data.contains(value); }
   /// Lets what follows be matched, so that the report has all that is wrong.
@@ -95,10 +97,15 @@ private:
   void buildAttention(const AttentionMatch &match);
   /// Of double arithmetic, with the initializers' data.
   Evaluator exactEvaluator() const;
+  static Sample drawSample(const AttentionMatch &match, StepShape step);
   void bindSample(Evaluator &evaluator, const AttentionMatch &match, const Sample &sample);
 
   // NameWeights.cpp
   mlir::LogicalResult nameWeights(mlir::Value logits);
+  mlir::LogicalResult nameLayer(AttentionOp attention, size_t index);
+  mlir::LogicalResult nameHead(LogitsOp head);
+  mlir::LogicalResult nameLinear(mlir::Value value, const llvm::Twine &name);
+  mlir::LogicalResult nameNorm(mlir::Value value, const llvm::Twine &name);
   mlir::LogicalResult rename(mlir::Value weight, const llvm::Twine &name);
   mlir::LogicalResult reportUnnamed();
 

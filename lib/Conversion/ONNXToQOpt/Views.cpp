@@ -90,11 +90,9 @@ std::optional<WeightView> Raiser::vectorWeight(Value value) {
   auto type = cast<RankedTensorType>(initializer.getType());
   Shape shape = shapeAt(0, value);
   // Along the last axis: [N], or [1, 1, N] as it is used.
-  if (!isa<mlir::FloatType>(type.getElementType()) || shape.empty() || type.getNumElements() < 2 ||
-      type.getNumElements() != shape.back() || type.getShape().back() != shape.back() ||
-      !keepsOrder(root, value))
-    return std::nullopt;
-  if (type.getRank() != 1)
+  if (type.getRank() != 1 || type.getDimSize(0) < 2 ||
+      !isa<mlir::FloatType>(type.getElementType()) || shape.empty() ||
+      shape.back() != type.getDimSize(0) || !keepsOrder(root, value))
     return std::nullopt;
   return WeightView{initializer, false, 0, {type.getDimSize(0)}};
 }

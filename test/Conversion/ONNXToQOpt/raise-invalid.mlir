@@ -19,7 +19,17 @@ func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
   // expected-error @+1 {{is not supported: expected an operator of a Llama model}}
   %c = onnx_graph.node "GatherElements"(%b) : (!u) -> !u
   // expected-error @+1 {{operator com.microsoft.MatMulNBits of node 'com.microsoft.MatMulNBits node' is not supported: expected weights in float32, float16 or bfloat16}}
-  %l = onnx_graph.node "MatMulNBits" in "com.microsoft"(%c) : (!u) -> !u
+  %d = onnx_graph.node "MatMulNBits" in "com.microsoft"(%c) : (!u) -> !u
+  // expected-error @+1 {{operator com.microsoft.GroupQueryAttention of node 'com.microsoft.GroupQueryAttention node' is not supported: expected attention of ai.onnx or of primitive operators}}
+  %e = onnx_graph.node "GroupQueryAttention" in "com.microsoft"(%d) : (!u) -> !u
+  // expected-error @+1 {{operator Attention of node 'Attention node' is not supported: expected no softcap, no window and no lengths of its own}}
+  %f = onnx_graph.node "Attention"(%e, %e, %e) {softcap = 30.0 : f32} : (!u, !u, !u) -> !u
+  // expected-error @+1 {{is not supported: expected the whole head rotated, halves against each other}}
+  %g = onnx_graph.node "RotaryEmbedding"(%f, %f, %f) {interleaved = 1 : i64} : (!u, !u, !u) -> !u
+  // expected-error @+1 {{operator Gemm of node 'Gemm node' is not supported: expected x w or x w + b, x as it is and no factors}}
+  %h = onnx_graph.node "Gemm"(%g, %g) {alpha = 2.0 : f32} : (!u, !u) -> !u
+  // expected-error @+1 {{operator Scan of node 'Scan node' is not supported: expected no control flow, or an If on use_cache_branch}}
+  %l = onnx_graph.node "Scan"(%h) : (!u) -> !u
   return %l : !u
 }
 
@@ -375,6 +385,143 @@ func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
   %inv = onnx_graph.node "Reciprocal"(%root) : (!u) -> !u
   %y0 = onnx_graph.node "Mul"(%m, %inv) : (!u, !u) -> !u
   %y = onnx_graph.node "Mul"(%y0, %n) : (!u, tensor<4xf32>) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+// Only the last token of each row.
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %last = onnx_graph.initializer "last" value dense<[-1]> : tensor<1xi64> : tensor<1xi64>
+  // expected-error @+1 {{node 'Gather node' (Gather) is not understood: its indices are not the tokens}}
+  %y = onnx_graph.node "Gather"(%x, %last) {axis = 1 : i64} : (!u, tensor<1xi64>) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<4x5xf32>
+  // expected-error @+1 {{node 'Gather node' (Gather) is not understood: expected rows of an embedding table}}
+  %x = onnx_graph.node "Gather"(%table, %ids) {axis = 1 : i64} : (tensor<4x5xf32>, tensor<?x?xi64>) -> !u
+  // expected-error @+1 {{its operand is neither understood nor an attention}}
+  %y = onnx_graph.node "Transpose"(%x) {perm = [1, 2, 0]} : (!u) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x1x4xf32>
+  // expected-error @+1 {{node 'Gather node' (Gather) is not understood: expected an embedding table of rank 2}}
+  %y = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x1x4xf32>, tensor<?x?xi64>) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %other = onnx_graph.initializer "other" : tensor<5x4xf32>
+  %a = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  // expected-error @+1 {{initializers 'table' and 'other' are both 'model.embed_tokens.weight'}}
+  %b = onnx_graph.node "Gather"(%other, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %y = onnx_graph.node "Add"(%a, %b) : (!u, !u) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+// Heads of two, each multiplied by the matrix.
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %shape = onnx_graph.initializer "shape" value dense<[0, -1, 2]> : tensor<3xi64> : tensor<3xi64>
+  %p = onnx_graph.node "Reshape"(%x, %shape) : (!u, tensor<3xi64>) -> !u
+  %w = onnx_graph.initializer "w" : tensor<2x4xf32>
+  // expected-error @+1 {{node 'MatMul node' (MatMul) is not understood: its operand is not [batch, sequence, width]}}
+  %y = onnx_graph.node "MatMul"(%p, %w) : (!u, tensor<2x4xf32>) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+// A norm with two weights.
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %n = onnx_graph.initializer "n" : tensor<4xf32>
+  %n2 = onnx_graph.initializer "n2" : tensor<4xf32>
+  %axes = onnx_graph.initializer "axes" value dense<[-1]> : tensor<1xi64> : tensor<1xi64>
+  %eps = onnx_graph.initializer "eps" value dense<1.0e-5> : tensor<f32> : tensor<f32>
+  %sq = onnx_graph.node "Mul"(%x, %x) : (!u, !u) -> !u
+  %mean = onnx_graph.node "ReduceMean"(%sq, %axes) : (!u, tensor<1xi64>) -> !u
+  %sum = onnx_graph.node "Add"(%mean, %eps) : (!u, tensor<f32>) -> !u
+  %root = onnx_graph.node "Sqrt"(%sum) : (!u) -> !u
+  %inv = onnx_graph.node "Reciprocal"(%root) : (!u) -> !u
+  %y0 = onnx_graph.node "Mul"(%x, %inv) : (!u, !u) -> !u
+  %weights = onnx_graph.node "Mul"(%n, %n2) : (tensor<4xf32>, tensor<4xf32>) -> !u
+  // expected-error @+1 {{expected RMSNorm, x * rsqrt(mean(x * x) + eps) * weight}}
+  %y = onnx_graph.node "Mul"(%y0, %weights) : (!u, !u) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+// Two things are gated.
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %wg = onnx_graph.initializer "wg" : tensor<4x4xf32>
+  %wu = onnx_graph.initializer "wu" : tensor<4x4xf32>
+  %g = onnx_graph.node "MatMul"(%x, %wg) : (!u, tensor<4x4xf32>) -> !u
+  %v = onnx_graph.node "MatMul"(%x, %wu) : (!u, tensor<4x4xf32>) -> !u
+  %sig = onnx_graph.node "Sigmoid"(%g) : (!u) -> !u
+  %s = onnx_graph.node "Mul"(%g, %sig) : (!u, !u) -> !u
+  %up = onnx_graph.node "Mul"(%v, %x) : (!u, !u) -> !u
+  // expected-error @+1 {{node 'Mul node' (Mul) is not understood: expected gate * sigmoid(gate) * up}}
+  %y = onnx_graph.node "Mul"(%s, %up) : (!u, !u) -> !u
   %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
   %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
 
