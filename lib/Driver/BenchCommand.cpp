@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "CommandError.h"
+#include "DeviceOption.h"
 #include "qopt/Bench/Bench.h"
 #include "qopt/Driver/Commands.h"
 #include "qopt/Runtime/Artifact/manifest.pb.h"
@@ -68,7 +69,8 @@ uint64_t weightBytes(const Model &model) {
 }
 
 Json ceilingsJson(const Ceilings &ceilings) {
-  Json result = {{"threads", ceilings.threads},
+  Json result = {{"device", ceilings.device},
+                 {"threads", ceilings.threads},
                  {"last_level_cache_bytes", ceilings.cacheBytes},
                  {"read_gb_per_s", ceilings.readBytesPerSecond / 1e9},
                  {"float_gflop_per_s", ceilings.floatsPerSecond / 1e9}};
@@ -78,8 +80,12 @@ Json ceilingsJson(const Ceilings &ceilings) {
 }
 
 void printCeilings(const Model &model, const Ceilings &ceilings) {
-  std::printf("ceilings  %u threads: read %.1f GB/s, float32 %.0f GFLOP/s", ceilings.threads,
-              ceilings.readBytesPerSecond / 1e9, ceilings.floatsPerSecond / 1e9);
+  if (ceilings.threads)
+    std::printf("ceilings  %u threads: read %.1f GB/s, float32 %.0f GFLOP/s", ceilings.threads,
+                ceilings.readBytesPerSecond / 1e9, ceilings.floatsPerSecond / 1e9);
+  else
+    std::printf("ceilings  %s: copy %.1f GB/s, read and written", ceilings.device.c_str(),
+                ceilings.readBytesPerSecond / 1e9);
   if (ceilings.bytesDotPerSecond > 0)
     std::printf(", int8 %.0f GOP/s", ceilings.bytesDotPerSecond / 1e9);
   double weights = static_cast<double>(weightBytes(model)) / 1e6;
@@ -92,8 +98,11 @@ void printCeilings(const Model &model, const Ceilings &ceilings) {
 void printRow(const Row &row) {
   std::printf("memory    %.1f GB/s, %.2f x the time of a streaming read\n", row.gigabytes(),
               row.memoryRatio());
-  std::printf("compute   %.1f GFLOP/s, %.2f x the time of the arithmetic alone\n", row.gigaflops(),
-              row.computeRatio());
+  if (row.computeRatio() > 0)
+    std::printf("compute   %.1f GFLOP/s, %.2f x the time of the arithmetic alone\n",
+                row.gigaflops(), row.computeRatio());
+  else
+    std::printf("compute   %.1f GFLOP/s\n", row.gigaflops());
 }
 
 /// What one run measures, of decode and prefill.
@@ -134,7 +143,7 @@ void benchKernelsOf(const Options &options) {
   std::vector<KernelTiming> kernels = valueOrFail(benchKernels(model, options.bench));
   Ceilings ceilings = measureCeilings(model, options.model.threads);
   std::sort(kernels.begin(), kernels.end(),
-                   [](const auto &a, const auto &b) { return a.seconds > b.seconds; });
+            [](const auto &a, const auto &b) { return a.seconds > b.seconds; });
   if (options.json) {
     Json list = Json::array();
     for (const KernelTiming &kernel : kernels) {
@@ -168,6 +177,66 @@ void benchKernelsOf(const Options &options) {
   printCeilings(model, ceilings);
 }
 
+struct ServeOptions {
+  std::string artifact;
+  ThroughputOptions bench;
+  ModelOptions model;
+  bool json = false;
+};
+
+void benchThroughputOf(const ServeOptions &options) {
+  Model model = valueOrFail(Model::load(options.artifact, options.model));
+  Throughput result = valueOrFail(benchThroughput(model, options.bench));
+  double generated = static_cast<double>(result.generatedTokens) / result.seconds;
+  double prompt = static_cast<double>(result.promptTokens) / result.seconds;
+  if (options.json) {
+    Json json = {{"benchmark", "throughput"},
+                 {"artifact_format", model.manifest().model().format()},
+                 {"device", model.device().describe()},
+                 {"requests", options.bench.requests},
+                 {"prompt_tokens_each", options.bench.promptTokens},
+                 {"generated_tokens_each", options.bench.generatedTokens},
+                 {"max_sequences", options.bench.maxSequences},
+                 {"seconds", result.seconds},
+                 {"prompt_tokens_per_s", prompt},
+                 {"generated_tokens_per_s", generated},
+                 {"prefill_steps", result.prefillSteps},
+                 {"decode_steps", result.decodeSteps},
+                 {"prefill_seconds", result.prefillSeconds},
+                 {"decode_seconds", result.decodeSeconds},
+                 {"sample_seconds", result.sampleSeconds}};
+    std::printf("%s\n", json.dump(2).c_str());
+    return;
+  }
+  std::printf("throughput %.1f generated tokens/s beside %.1f prompt tokens/s (%u requests of %u + "
+              "%u tokens, at most %u at once; %.3f s)\n",
+              generated, prompt, options.bench.requests, options.bench.promptTokens,
+              options.bench.generatedTokens, options.bench.maxSequences, result.seconds);
+  std::printf(
+      "steps      %llu with prompts in %.3f s, %llu of decode in %.3f s; sampling %.3f s of "
+      "both\n",
+      static_cast<unsigned long long>(result.prefillSteps), result.prefillSeconds,
+      static_cast<unsigned long long>(result.decodeSteps), result.decodeSeconds,
+      result.sampleSeconds);
+}
+
+void addThroughput(CLI::App &bench) {
+  auto options = std::make_shared<ServeOptions>();
+  CLI::App *command = bench.add_subcommand("throughput", "Requests that all arrive at once");
+  command->add_option("ARTIFACT", options->artifact)->required();
+  addDeviceOption(*command, options->model.device);
+  command->add_option("--threads", options->model.threads, "threads (one for each core)");
+  command->add_option("--requests", options->bench.requests)->capture_default_str();
+  command->add_option("--prompt", options->bench.promptTokens, "prompt tokens of each")
+      ->capture_default_str();
+  command->add_option("--tokens", options->bench.generatedTokens, "tokens to generate for each")
+      ->capture_default_str();
+  command->add_option("--sequences", options->bench.maxSequences, "requests that run at once")
+      ->capture_default_str();
+  command->add_flag("--json", options->json, "everything, as JSON");
+  command->callback([options] { benchThroughputOf(*options); });
+}
+
 /// Defaults: of tokens and context.
 void addBenchmark(CLI::App &bench, const char *name, const char *about, uint32_t tokens,
                   uint32_t context, const std::function<void(const Options &)> &run) {
@@ -176,6 +245,7 @@ void addBenchmark(CLI::App &bench, const char *name, const char *about, uint32_t
   options->bench.context = context;
   CLI::App *command = bench.add_subcommand(name, about);
   command->add_option("ARTIFACT", options->artifact)->required();
+  addDeviceOption(*command, options->model.device);
   command->add_option("--threads", options->model.threads, "threads (one for each core)");
   command
       ->add_option("--tokens", options->bench.tokens,
@@ -207,4 +277,5 @@ void qopt::addBenchCommand(CLI::App &program) {
   addBenchmark(*bench, "prefill", "A prompt", 512, 0,
                [](const Options &options) { benchSteps(options, "prefill", benchPrefill); });
   addBenchmark(*bench, "kernels", "Every kernel of a step, alone", 1, 128, benchKernelsOf);
+  addThroughput(*bench);
 }

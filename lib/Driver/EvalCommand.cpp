@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "CommandError.h"
+#include "DeviceOption.h"
 #include "qopt/Driver/Commands.h"
 #include "qopt/Driver/Progress.h"
 #include "qopt/Eval/ExecutorModel.h"
@@ -24,11 +25,13 @@ struct EvalOptions {
   std::string artifact, against, text;
   EvaluationOptions evaluation;
   unsigned threads = 0;
+  std::string device = "auto", againstDevice = "auto";
   bool json = false;
 };
 
-Executor loadExecutor(const std::string &path, const EvalOptions &options) {
-  Model model = valueOrFail(Model::load(path, {.threads = options.threads}));
+Executor loadExecutor(const std::string &path, const std::string &device,
+                      const EvalOptions &options) {
+  Model model = valueOrFail(Model::load(path, {.device = device, .threads = options.threads}));
   return valueOrFail(
       Executor::create(model, {.maxContext = options.evaluation.windowTokens, .maxSequences = 1}));
 }
@@ -72,13 +75,13 @@ void printText(const Evaluation &result) {
 }
 
 void eval(EvalOptions options) {
-  Executor executor = loadExecutor(options.artifact, options);
+  Executor executor = loadExecutor(options.artifact, options.device, options);
   std::vector<int32_t> tokens = readTokens(options.text, executor.model());
   ExecutorModel model(executor);
   std::optional<Executor> referenceExecutor;
   std::optional<ExecutorModel> reference;
   if (!options.against.empty()) {
-    referenceExecutor.emplace(loadExecutor(options.against, options));
+    referenceExecutor.emplace(loadExecutor(options.against, options.againstDevice, options));
     reference.emplace(*referenceExecutor);
   }
 
@@ -110,6 +113,11 @@ void qopt::addEvalCommand(CLI::App &program) {
   command->add_option("--text", options->text, "plain text")->required();
   command->add_option("--against", options->against,
                       "reference artifact of the same model: mean KL and top-1 agreement");
+  addDeviceOption(*command, options->device);
+  command
+      ->add_option("--against-device", options->againstDevice,
+                   "the same for the reference artifact")
+      ->capture_default_str();
   command->add_option("--windows", options->evaluation.maxWindows, "the first N windows only");
   command->add_option("--window-tokens", options->evaluation.windowTokens, "tokens of a window")
       ->capture_default_str()

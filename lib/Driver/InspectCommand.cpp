@@ -70,9 +70,39 @@ const char *inputName(artifact::StepInput input) {
     return "num_logit_rows";
   case artifact::BLOCK_TABLE_STRIDE:
     return "block_table_stride";
+  case artifact::QUERY_TILES:
+    return "query_tiles";
+  case artifact::NUM_QUERY_TILES:
+    return "num_query_tiles";
   default:
     return "?";
   }
+}
+
+/// "map of arena+4096 [16 x 1152 bytes every 1152] in boxes of 16"
+std::string tensorMapText(const artifact::TensorMap &map) {
+  return "map of arena+" + std::to_string(map.arena_offset()) + " [" + std::to_string(map.rows()) +
+         " x " + std::to_string(map.row_bytes()) + " bytes every " + std::to_string(map.stride()) +
+         "] in boxes of " + std::to_string(map.box_rows());
+}
+
+const char *rowsName(artifact::Grid::Rows rows) {
+  return rows == artifact::Grid::QUERY_TILES  ? "query tiles"
+         : rows == artifact::Grid::LOGIT_ROWS ? "logit rows"
+                                              : "tokens";
+}
+
+Json gridJson(const artifact::Grid &grid) {
+  return {{"rows", rowsName(grid.rows())},
+          {"rows_per_block", grid.rows_per_block()},
+          {"y", grid.y()},
+          {"z", grid.z()},
+          {"threads", grid.threads()},
+          {"shared_bytes", grid.shared_bytes()}};
+}
+
+const char *kindName(const artifact::Plan &plan) {
+  return plan.kind() == artifact::Plan::DECODE ? "decode" : "mixed";
 }
 
 std::string argumentText(const artifact::Manifest &manifest, const artifact::Argument &argument) {
@@ -87,6 +117,10 @@ std::string argumentText(const artifact::Manifest &manifest, const artifact::Arg
     return "page+" + std::to_string(argument.kv_offset());
   case artifact::Argument::kConstant:
     return std::to_string(argument.constant());
+  case artifact::Argument::kStateOffset:
+    return "state+" + std::to_string(argument.state_offset());
+  case artifact::Argument::kTensorMap:
+    return tensorMapText(argument.tensor_map());
   case artifact::Argument::VALUE_NOT_SET:
     break;
   }
@@ -109,15 +143,20 @@ Json planJson(const artifact::Manifest &manifest, const artifact::Plan &plan) {
     Json arguments = Json::array();
     for (const artifact::Argument &argument : launch.args())
       arguments.push_back(argumentText(manifest, argument));
-    launches.push_back({{"name", launch.name()},
-                        {"entry", manifest.kernels(launch.kernel()).entry()},
-                        {"units_static", launch.units_static()},
-                        {"units_per_token", launch.units_per_token()},
-                        {"units_per_logit_row", launch.units_per_logit_row()},
-                        {"args", std::move(arguments)}});
+    Json entry = {{"name", launch.name()},
+                  {"entry", manifest.kernels(launch.kernel()).entry()},
+                  {"units_static", launch.units_static()},
+                  {"units_per_token", launch.units_per_token()},
+                  {"units_per_logit_row", launch.units_per_logit_row()},
+                  {"args", std::move(arguments)}};
+    if (launch.has_grid())
+      entry["grid"] = gridJson(launch.grid());
+    launches.push_back(std::move(entry));
   }
-  return {{"max_tokens", plan.max_tokens()},
+  return {{"kind", kindName(plan)},
+          {"max_tokens", plan.max_tokens()},
           {"max_logit_rows", plan.max_logit_rows()},
+          {"query_tile", plan.query_tile()},
           {"arena_bytes", plan.arena_bytes()},
           {"logits_offset", plan.logits_offset()},
           {"launches", std::move(launches)}};
@@ -150,6 +189,21 @@ Json reportJson(const artifact::Report &report) {
     linears.push_back(std::move(entry));
   }
   return {{"linears", std::move(linears)}, {"notes", list(report.notes())}};
+}
+
+Json kernelJson(const artifact::Kernel &kernel) {
+  Json result = {{"entry", kernel.entry()},
+                 {"op", kernel.op()},
+                 {"schedule", kernel.schedule()},
+                 {"reason", kernel.reason()},
+                 {"rejected", list(kernel.rejected())}};
+  if (kernel.has_object())
+    result["object"] = {{"offset", kernel.object().offset()},
+                        {"size", kernel.object().size()},
+                        {"registers", kernel.object().registers()},
+                        {"spill_bytes", kernel.object().spill_bytes()},
+                        {"shared_bytes", kernel.object().shared_bytes()}};
+  return result;
 }
 
 Json toJson(const Artifact &artifact) {
@@ -188,11 +242,7 @@ Json toJson(const Artifact &artifact) {
                                  {"sources", list(weight.sources())},
                                  {"section", sectionJson(weight.section())}});
   for (const artifact::Kernel &kernel : manifest.kernels())
-    result["kernels"].push_back({{"entry", kernel.entry()},
-                                 {"op", kernel.op()},
-                                 {"schedule", kernel.schedule()},
-                                 {"reason", kernel.reason()},
-                                 {"rejected", list(kernel.rejected())}});
+    result["kernels"].push_back(kernelJson(kernel));
   for (const artifact::Plan &plan : manifest.plans())
     result["plans"].push_back(planJson(manifest, plan));
   result["tokenizer"] = tokenizerJson(manifest.tokenizer());
@@ -210,8 +260,11 @@ void printMemory(const artifact::Manifest &manifest) {
   uint64_t pages = (manifest.model().max_context() + cache.page_tokens() - 1) / cache.page_tokens();
   std::printf("\nmemory\n");
   for (const artifact::Plan &plan : manifest.plans())
-    std::printf("  arena, steps of up to %u tokens: %.1f MB\n", plan.max_tokens(),
+    std::printf("  arena, %ssteps of up to %u tokens: %.1f MB\n",
+                plan.kind() == artifact::Plan::DECODE ? "decode " : "", plan.max_tokens(),
                 megabytes(plan.arena_bytes()));
+  if (manifest.state_bytes())
+    std::printf("  state: %.1f MB\n", megabytes(manifest.state_bytes()));
   std::printf(
       "  kv cache: pages of %u tokens, %.2f MB each (%s); a full context of %u tokens %.1f MB\n",
       cache.page_tokens(), megabytes(cache.page_bytes()), plain(cache.dtype()).c_str(),
@@ -227,6 +280,10 @@ void printKernels(const artifact::Manifest &manifest) {
   for (int i = 0; i < manifest.kernels_size(); ++i) {
     const artifact::Kernel &kernel = manifest.kernels(i);
     std::printf("  %4d x %s\n", launches[i], kernel.entry().c_str());
+    if (kernel.has_object())
+      std::printf("         %u registers, %u bytes spilled, %u bytes of static shared memory\n",
+                  kernel.object().registers(), kernel.object().spill_bytes(),
+                  kernel.object().shared_bytes());
     if (!kernel.schedule().empty())
       std::printf("         %s: %s\n", plain(kernel.schedule()).c_str(),
                   plain(kernel.reason()).c_str());
@@ -235,14 +292,27 @@ void printKernels(const artifact::Manifest &manifest) {
   }
 }
 
+/// " <<<tokens / 16, 12, 1; 256 threads, 65536 bytes>>>", or nothing on the CPU
+std::string gridText(const artifact::Launch &launch) {
+  if (!launch.has_grid())
+    return "";
+  const artifact::Grid &grid = launch.grid();
+  return std::string(" <<<") + rowsName(grid.rows()) + " / " +
+         std::to_string(grid.rows_per_block()) + ", " + std::to_string(grid.y()) + ", " +
+         std::to_string(grid.z()) + "; " + std::to_string(grid.threads()) + " threads, " +
+         std::to_string(grid.shared_bytes()) + " bytes>>>";
+}
+
 void printPlan(const artifact::Manifest &manifest, const artifact::Plan &plan) {
-  std::printf("\nplan for up to %u tokens: %d launches\n", plan.max_tokens(), plan.launches_size());
+  std::printf("\n%splan for up to %u tokens: %d launches\n",
+              plan.kind() == artifact::Plan::DECODE ? "decode " : "", plan.max_tokens(),
+              plan.launches_size());
   for (const artifact::Launch &launch : plan.launches()) {
     std::printf("  %-44s %s(", plain(launch.name()).c_str(),
                 manifest.kernels(launch.kernel()).entry().c_str());
     for (int i = 0; i < launch.args_size(); ++i)
       std::printf("%s%s", i ? ", " : "", plain(argumentText(manifest, launch.args(i))).c_str());
-    std::printf(")\n");
+    std::printf(")%s\n", gridText(launch).c_str());
   }
 }
 

@@ -6,11 +6,13 @@
 //===----------------------------------------------------------------------===//
 
 #include "CommandError.h"
+#include "DeviceOption.h"
 #include "qopt/Driver/Commands.h"
 #include "qopt/Runtime/Artifact/manifest.pb.h"
 #include "qopt/Runtime/Generator.h"
 #include "qopt/Support/Npy.h"
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -54,6 +56,35 @@ GenerateOptions generateOptions(const RunOptions &options, GenerateOptions resul
   return result;
 }
 
+/// The seconds of each phase until the first token, where they were asked for.
+class StartupReport {
+public:
+  explicit StartupReport(bool wanted) : wanted(wanted) {}
+
+  void print(const std::string &name, double seconds) const {
+    if (wanted)
+      std::fprintf(stderr, "%-24s %9.1f ms\n", name.c_str(), seconds * 1e3);
+  }
+  /// Ends the phase that began with the last one's end.
+  void end(const std::string &name) {
+    auto now = std::chrono::steady_clock::now();
+    print(name, std::chrono::duration<double>(now - last).count());
+    last = now;
+  }
+  void firstToken() {
+    if (!wanted)
+      return;
+    end("first token");
+    last = start;
+    end("total");
+    wanted = false;
+  }
+
+private:
+  bool wanted;
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now(), last = start;
+};
+
 bool printPiece(const TextEvent &event) {
   std::fwrite(event.text.data(), 1, event.text.size(), stdout);
   std::fflush(stdout);
@@ -79,7 +110,7 @@ Completion completionOrFail(Result<Completion> result) {
 }
 
 /// Prints the answer to the last of \p messages and adds it to them.
-void answer(Generator &generator, const GenerateOptions &options,
+void answer(Generator &generator, const GenerateOptions &options, const TextCallback &print,
             std::vector<ChatMessage> &messages) {
   std::vector<int32_t> prompt = valueOrFail(generator.encode(messages));
   uint32_t context = generator.executor().maxContext();
@@ -87,7 +118,7 @@ void answer(Generator &generator, const GenerateOptions &options,
     fail(StatusCode::invalidInput, "the conversation has " + std::to_string(prompt.size()) +
                                        " tokens, expected fewer than the context of " +
                                        std::to_string(context) + ": start a new one");
-  Completion answer = completionOrFail(generator.generate(std::move(prompt), options, printPiece));
+  Completion answer = completionOrFail(generator.generate(std::move(prompt), options, print));
   std::printf("\n");
   std::fflush(stdout);
   if (answer.finish == FinishReason::length)
@@ -98,19 +129,20 @@ void answer(Generator &generator, const GenerateOptions &options,
 }
 
 /// Reads lines as the user's turns until the input ends.
-void converse(Generator &generator, const GenerateOptions &options,
+void converse(Generator &generator, const GenerateOptions &options, const TextCallback &print,
               std::vector<ChatMessage> &messages) {
   std::string line;
   while (std::fputs("> ", stdout), std::fflush(stdout), std::getline(std::cin, line)) {
     if (line.empty())
       continue;
     messages.push_back({"user", line});
-    answer(generator, options, messages);
+    answer(generator, options, print, messages);
   }
   std::printf("\n");
 }
 
-void chat(Generator &generator, const GenerateOptions &options, const RunOptions &run) {
+void chat(Generator &generator, const GenerateOptions &options, const TextCallback &print,
+          const RunOptions &run) {
   // Said before somebody types a question.
   if (generator.model().manifest().chat_template().source().empty())
     fail(StatusCode::invalidInput, "artifact '" + run.artifact + "' has no chat template");
@@ -118,9 +150,9 @@ void chat(Generator &generator, const GenerateOptions &options, const RunOptions
   if (run.system)
     messages.push_back({"system", *run.system});
   if (run.chat)
-    return converse(generator, options, messages);
+    return converse(generator, options, print, messages);
   messages.push_back({"user", *run.chatPrompt});
-  answer(generator, options, messages);
+  answer(generator, options, print, messages);
 }
 
 /// For people who debug models: float32 [tokens, vocabulary] of `--tokens`.
@@ -141,23 +173,33 @@ void writeLogits(const Model &model, const RunOptions &options) {
 }
 
 void run(const RunOptions &options) {
+  StartupReport startup(options.startupReport);
   Model model = valueOrFail(Model::load(options.artifact, options.model));
-  if (options.startupReport)
-    for (const StartupPhase &phase : model.startup())
-      std::fprintf(stderr, "%-24s %9.1f ms\n", phase.name.c_str(), phase.seconds * 1e3);
+  for (const StartupPhase &phase : model.startup())
+    startup.print(phase.name, phase.seconds);
+  startup.end("load");
   if (!options.logits.empty())
     return writeLogits(model, options);
 
   Generator generator = valueOrFail(Generator::create(
       model, {.executor = {.maxContext = options.maxContext, .maxSequences = 1}}));
+  startup.end("create cache and arena");
   GenerateOptions generate = generateOptions(options, generator.defaults());
+  TextCallback print = [&](const TextEvent &event) {
+    startup.firstToken();
+    return printPiece(event);
+  };
   if (options.chat || options.chatPrompt) {
-    chat(generator, generate, options);
+    chat(generator, generate, print, options);
   } else if (options.prompt) {
-    completionOrFail(generator.generate(*options.prompt, generate, printPiece));
+    completionOrFail(generator.generate(*options.prompt, generate, print));
     std::printf("\n");
   } else {
-    Completion completion = completionOrFail(generator.generate(options.tokens, generate));
+    Completion completion =
+        completionOrFail(generator.generate(options.tokens, generate, [&](const TextEvent &) {
+          startup.firstToken();
+          return true;
+        }));
     for (size_t i = 0; i < completion.tokens.size(); ++i)
       std::printf("%s%d", i ? "," : "", completion.tokens[i]);
     std::printf("\n");
@@ -203,6 +245,7 @@ void qopt::addRunCommand(CLI::App &program) {
   command->add_option("--seed", options->seed, "of the random draws")->capture_default_str();
   command->add_option("--stop", options->stop, "text that ends the generation");
 
+  addDeviceOption(*command, options->model.device);
   command->add_option("--threads", options->model.threads, "threads (one for each core)");
   command->add_option("--max-context", options->maxContext, "tokens of a sequence (the model's)");
   command->add_flag("--verify", options->model.verify, "compare the hash of every section first");

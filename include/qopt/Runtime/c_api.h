@@ -45,7 +45,7 @@ typedef enum qopt_status {
   QOPT_OK = 0,
   QOPT_INVALID_INPUT = 1, /**< a file, request or argument is wrong */
   QOPT_USAGE = 2,         /**< the call is wrong */
-  QOPT_UNAVAILABLE = 3    /**< this machine can't: CPU feature, memory */
+  QOPT_UNAVAILABLE = 3    /**< this machine can't: CPU feature, memory, GPU */
 } qopt_status;
 
 /** What went wrong in this thread's last call that failed; never NULL. Valid
@@ -62,6 +62,7 @@ typedef struct qopt_model_options {
   uint32_t threads;   /**< 0: one for each core that the process may use */
   int pin_threads;    /**< bind threads to cores; default 1 */
   int verify;         /**< compare the hash of every section; default 0 */
+  const char *device; /**< "cpu", "cuda" or "cuda:N"; NULL or "auto": the artifact's target */
 } qopt_model_options;
 
 void qopt_model_options_init(qopt_model_options *options);

@@ -161,7 +161,7 @@ const char *qopt_last_error(void) { return lastError.c_str(); }
 const char *qopt_version(void) { return QOPT_VERSION; }
 
 void qopt_model_options_init(qopt_model_options *options) {
-  *options = {sizeof(*options), 0, 1, 0};
+  *options = {sizeof(*options), 0, 1, 0, nullptr};
 }
 
 qopt_status qopt_model_load(const char *path, const qopt_model_options *options,
@@ -173,9 +173,10 @@ qopt_status qopt_model_load(const char *path, const qopt_model_options *options,
     qopt_model_options from;
     qopt_model_options_init(&from);
     from = read(options, from);
-    Result<Model> loaded = Model::load(
-        path,
-        {.threads = from.threads, .pinThreads = from.pin_threads != 0, .verify = from.verify != 0});
+    Result<Model> loaded = Model::load(path, {.device = from.device ? from.device : "auto",
+                                              .threads = from.threads,
+                                              .pinThreads = from.pin_threads != 0,
+                                              .verify = from.verify != 0});
     if (loaded)
       *model = new qopt_model{std::move(*loaded)};
     return loaded.status();

@@ -157,7 +157,24 @@ TEST(Examples, RunOnTheToyModel) {
 TEST(Examples, RunOnARealModel) {
   const char *path = std::getenv("QOPT_TEST_ARTIFACT");
   if (!path)
-    GTEST_SKIP() << "QOPT_TEST_ARTIFACT is not set";
+    GTEST_SKIP() << "QOPT_TEST(CApiModel, DevicesAreChosenByName) {
+  std::string path = toy::write("capi-device");
+  qopt_model_options options;
+  qopt_model_options_init(&options);
+  EXPECT_EQ(options.device, nullptr);
+  for (const char *device : {"auto", "cpu"}) {
+    options.device = device;
+    qopt_model *model = nullptr;
+    EXPECT_EQ(qopt_model_load(path.c_str(), &options, &model), QOPT_OK) << qopt_last_error();
+    qopt_model_free(model);
+  }
+  qopt_model *model = nullptr;
+  options.device = "cuda";
+  EXPECT_EQ(qopt_model_load(path.c_str(), &options, &model), QOPT_USAGE);
+  EXPECT_NE(std::strstr(qopt_last_error(), "which device 'cuda' can't run"), nullptr);
+}
+
+TEST_ARTIFACT is not set";
   expectAnswers(output(QOPT_EMBED_C, path));
   expectAnswers(output(QOPT_EMBED_CPP, path));
 }
