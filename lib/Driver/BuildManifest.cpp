@@ -41,10 +41,27 @@ std::string layoutName(Type type) {
   return packed ? printed(packed.getLayout()) : "row_major";
 }
 
+artifact::Grid::Rows gridRows(GridRows rows) {
+  switch (rows) {
+  case GridRows::tokens:
+    return artifact::Grid::TOKENS;
+  case GridRows::logitRows:
+    return artifact::Grid::LOGIT_ROWS;
+  case GridRows::queryTiles:
+    return artifact::Grid::QUERY_TILES;
+  }
+  return artifact::Grid::ROWS_UNSPECIFIED;
+}
+
 class ManifestBuilder {
 public:
-  ManifestBuilder(artifact::Manifest &manifest, WeightImages &images)
-      : manifest(manifest), images(images) {}
+  ManifestBuilder(const Target &target, const CompiledCode &code, artifact::Manifest &manifest,
+                  WeightImages &images)
+      : target(target), manifest(manifest), images(images) {
+    for (const KernelCode &kernel : code.kernels)
+      if (kernel.size > 0)
+        codes[kernel.entry] = kernel;
+  }
 
   LogicalResult add(kernel::PlanOp plan) {
     artifact::Plan &result = *manifest.add_plans();
@@ -53,12 +70,17 @@ public:
     if (!plan.getArenaBytes())
       return plan.emitOpError("has no arena_bytes: kernel-plan-memory must run first");
     result.set_arena_bytes(*plan.getArenaBytes());
+    bool isDecode = plan.getKind() == kernel::PlanKind::Decode;
+    result.set_kind(isDecode ? artifact::Plan::DECODE : artifact::Plan::MIXED);
+    result.set_query_tile(plan.getQueryTile().value_or(0));
     for (Operation &op : plan.getBody().front()) {
-      if (auto cache = dyn_cast<kernel::CacheOp>(op))
+      if (auto alloc = dyn_cast<kernel::AllocOp>(op); alloc && alloc.getPersistent())
+        addState(alloc, plan);
+      else if (auto cache = dyn_cast<kernel::CacheOp>(op))
         addCache(cast<KVCacheType>(cache.getType()));
       else if (auto output = dyn_cast<kernel::OutputOp>(op))
         result.set_logits_offset(arenaOffset(output.getLogits()));
-      else if (kernel::isLaunch(&op) && failed(addLaunch(op, result)))
+      else if (kernel::isLaunch(&op) && failed(addLaunch(op, plan, result)))
         return failure();
     }
     return success();
@@ -70,6 +92,14 @@ private:
     result.set_page_tokens(cache.getPageTokens());
     result.set_page_bytes(cache.getLayers() * layerBytes(cache));
     result.set_dtype(printed(cache.getType()));
+  }
+
+  /// Plans share the state: it is as large as the largest needs it.
+  void addState(kernel::AllocOp alloc, kernel::PlanOp plan) {
+    auto type = cast<MemRefType>(alloc.getType());
+    uint64_t bytes = *alloc.getOffset() + plan.getMaxTokens() * type.getShape().back() *
+                                              elementBytes(alloc.getResult());
+    manifest.set_state_bytes(std::max(manifest.state_bytes(), bytes));
   }
 
   uint32_t weightIndex(kernel::WeightOp op) {
@@ -111,25 +141,70 @@ private:
       result.add_args()->set_kv_offset(layer * layerBytes(cast<KVCacheType>(cache.getType())));
     } else if (auto weight = dyn_cast<kernel::WeightOp>(source)) {
       result.add_args()->set_weight(weightIndex(weight));
+    } else if (auto alloc = dyn_cast<kernel::AllocOp>(source); alloc && alloc.getPersistent()) {
+      result.add_args()->set_state_offset(*alloc.getOffset());
     } else {
       result.add_args()->set_arena_offset(arenaOffset(operand));
     }
   }
 
-  LogicalResult addLaunch(Operation &op, artifact::Plan &plan) {
+  /// The counts behind the operands: rows, or the tiles that stand for them.
+  static void addRows(Operation &op, const LaunchForm &form, artifact::Launch &launch) {
+    auto add = [&](artifact::StepInput input) { launch.add_args()->set_input(input); };
+    if (form.grid && form.grid->rows == GridRows::queryTiles) {
+      add(artifact::QUERY_TILES);
+      return add(artifact::NUM_QUERY_TILES);
+    }
+    add(kernel::rowsOf(&op) == kernel::Rows::LogitRows ? artifact::NUM_LOGIT_ROWS
+                                                       : artifact::NUM_TOKENS);
+  }
+
+  static void addGrid(const LaunchGrid &grid, artifact::Launch &launch) {
+    artifact::Grid &result = *launch.mutable_grid();
+    result.set_rows(gridRows(grid.rows));
+    result.set_rows_per_block(grid.rowsPerBlock);
+    result.set_y(grid.y);
+    result.set_z(grid.z);
+    result.set_threads(grid.threads);
+    result.set_shared_bytes(grid.sharedBytes);
+  }
+
+  /// The buffer's rows as the plan has them.
+  static void addMap(const LaunchMap &map, int64_t rows, artifact::Launch &launch) {
+    artifact::TensorMap &result = *launch.add_args()->mutable_tensor_map();
+    auto type = cast<MemRefType>(map.buffer.getType());
+    auto slice = map.buffer.getDefiningOp<kernel::SliceOp>();
+    int64_t columns = cast<MemRefType>((slice ? slice.getInput() : map.buffer).getType())
+                          .getShape().back();
+    result.set_arena_offset(arenaOffset(map.buffer));
+    result.set_row_bytes(type.getShape().back() * elementBytes(map.buffer));
+    result.set_rows(rows);
+    result.set_stride(columns * elementBytes(map.buffer));
+    result.set_box_rows(map.boxRows);
+  }
+
+  LogicalResult addLaunch(Operation &op, kernel::PlanOp of, artifact::Plan &plan) {
     if (!op.hasAttr("entry"))
       return op.emitOpError("has no entry point");
     artifact::Launch &launch = *plan.add_launches();
     launch.set_kernel(kernelIndex(op));
-    for (Value operand : op.getOperands())
+    LaunchForm form = target.form(&op);
+    // Workspaces stand behind the number of rows.
+    OperandRange workspaces(op.operand_end(), op.operand_end());
+    if (auto attention = dyn_cast<kernel::AttentionOp>(op))
+      workspaces = attention.getWorkspaces();
+    for (Value operand : op.getOperands().drop_back(workspaces.size()))
       addArgument(operand, op, launch);
-    launch.add_args()->set_input(kernel::rowsOf(&op) == kernel::Rows::LogitRows
-                                     ? artifact::NUM_LOGIT_ROWS
-                                     : artifact::NUM_TOKENS);
-    LaunchUnits units = launchUnits(&op);
-    launch.set_units_static(units.fixed);
-    launch.set_units_per_token(units.perToken);
-    launch.set_units_per_logit_row(units.perLogitRow);
+    addRows(op, form, launch);
+    for (Value operand : workspaces)
+      addArgument(operand, op, launch);
+    if (form.grid)
+      addGrid(*form.grid, launch);
+    for (const LaunchMap &map : form.maps)
+      addMap(map, kernel::maxRowsOf(&op, of), launch);
+    launch.set_units_static(form.units.fixed);
+    launch.set_units_per_token(form.units.perToken);
+    launch.set_units_per_logit_row(form.units.perLogitRow);
     launch.set_name(launchName(op));
     return success();
   }
@@ -153,6 +228,14 @@ private:
     artifact::Kernel &kernel = *manifest.add_kernels();
     kernel.set_entry(entry.str());
     kernel.set_op(op.getName().getStringRef().str());
+    if (auto code = codes.find(entry); code != codes.end()) {
+      artifact::CodeObject &object = *kernel.mutable_object();
+      object.set_offset(code->second.offset);
+      object.set_size(code->second.size);
+      object.set_registers(code->second.registers);
+      object.set_spill_bytes(code->second.spillBytes);
+      object.set_shared_bytes(code->second.sharedBytes);
+    }
     if (auto schedule = op.getAttrOfType<kernel::ScheduleAttr>("schedule")) {
       kernel.set_schedule(printed(schedule.getParams()));
       kernel.set_reason(schedule.getReason().str());
@@ -163,6 +246,8 @@ private:
     return found->second;
   }
 
+  const Target &target;
+  llvm::StringMap<KernelCode> codes; // of an entry, where each has its own
   artifact::Manifest &manifest;
   WeightImages &images;
   llvm::DenseMap<std::pair<Attribute, Type>, uint32_t> weightIndices;
@@ -171,15 +256,15 @@ private:
 
 } // namespace
 
-LogicalResult qopt::buildManifest(ModuleOp module, artifact::Manifest &manifest,
-                                  WeightImages &images) {
+LogicalResult qopt::buildManifest(ModuleOp module, const Target &target, const CompiledCode &code,
+                                  artifact::Manifest &manifest, WeightImages &images) {
   SmallVector<kernel::PlanOp> plans(module.getOps<kernel::PlanOp>());
   if (plans.empty())
     return module.emitError("expected a kernel.plan");
   llvm::sort(plans, [](kernel::PlanOp a, kernel::PlanOp b) {
     return a.getMaxTokens() < b.getMaxTokens();
   });
-  ManifestBuilder builder(manifest, images);
+  ManifestBuilder builder(target, code, manifest, images);
   for (kernel::PlanOp plan : plans)
     if (failed(builder.add(plan)))
       return failure();

@@ -9,7 +9,7 @@
 
 #include "qopt/Dialect/Kernel/IR/KernelDialect.h"
 #include "qopt/Runtime/Artifact/manifest.pb.h"
-#include "qopt/Target/CPU/CPUTarget.h"
+#include "qopt/Target/Target.h"
 #include <vector>
 
 namespace qopt {
@@ -18,9 +18,10 @@ namespace qopt {
 /// manifest's weights, in order of first use.
 using WeightImages = std::vector<kernel::WeightOp>;
 
-/// Fills the manifest's cache, weights (without sections), kernels and plans
+/// Fills the manifest's cache, state, weights (without sections), kernels and plans
 /// from the module's plans, smallest first. Fails on a launch without entry.
-mlir::LogicalResult buildManifest(mlir::ModuleOp module, artifact::Manifest &manifest,
+mlir::LogicalResult buildManifest(mlir::ModuleOp module, const Target &target,
+                                  const CompiledCode &code, artifact::Manifest &manifest,
                                   WeightImages &weights);
 
 } // namespace qopt

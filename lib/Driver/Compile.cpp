@@ -14,7 +14,7 @@
 #include "qopt/Frontend/Import.h"
 #include "qopt/InitAll.h"
 #include "qopt/Runtime/ArtifactWriter.h"
-#include "qopt/Target/CPU/CPUTarget.h"
+#include "qopt/Target/Target.h"
 #include "qopt/Transforms/Pipelines.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
@@ -70,6 +70,8 @@ private:
   llvm::Error runPasses(StringRef phase, function_ref<LogicalResult(PassManager &)> build);
   llvm::Expected<std::string> print(function_ref<void(raw_ostream &)> body);
   llvm::Expected<std::string> writeArtifact();
+  llvm::Error checkEmit() const;
+  int64_t maxContext() const;
   void describeModel();
   void collectNotes();
   llvm::Error writeReport();
@@ -81,7 +83,7 @@ private:
   std::unique_ptr<MLIRContext> context;
   std::unique_ptr<Diagnostics> diagnostics;
   std::optional<ImportedModel> model;
-  CPUTarget target;
+  std::unique_ptr<Target> target;
   PipelineOptions pipeline;
   artifact::Manifest manifest;
 };
@@ -89,10 +91,12 @@ private:
 } // namespace
 
 llvm::Error Compilation::import() {
-  llvm::Expected<CPUTarget> parsed = CPUTarget::parse(options.target);
+  llvm::Expected<std::unique_ptr<Target>> parsed = Target::parse(options.target);
   if (!parsed)
     return parsed.takeError();
   target = std::move(*parsed);
+  if (llvm::Error error = checkEmit())
+    return error;
 
   progress.begin("import");
   registerDialects(registry);
@@ -111,10 +115,14 @@ llvm::Error Compilation::import() {
   pipeline.format = !options.format.empty()                        ? options.format
                     : llvm::any_of(model->weights, isQuantized) ? "keep"
                                                                    : "bf16";
+  if (llvm::Error error = target->checkFormat(pipeline.format))
+    return error;
   pipeline.groupSize = options.groupSize;
   pipeline.asymmetric = options.asymmetric;
   pipeline.target = options.target;
-  pipeline.maxTokens = options.maxTokens;
+  pipeline.maxTokens = options.maxTokens ? options.maxTokens : target->defaultMaxTokens();
+  pipeline.maxLogitRows = target->defaultMaxLogitRows();
+  pipeline.maxContext = maxContext();
   pipeline.buckets = options.buckets;
   pipeline.disabledFusions = options.disabledFusions;
   return llvm::Error::success();
@@ -159,6 +167,24 @@ void Compilation::collectNotes() {
   });
 }
 
+/// What the target can write.
+llvm::Error Compilation::checkEmit() const {
+  std::vector<std::string> kinds = target->emitKinds();
+  for (const char *kind : {"qopt", "kernel", "artifact"})
+    kinds.push_back(kind);
+  if (llvm::is_contained(kinds, options.emit))
+    return llvm::Error::success();
+  return llvm::createStringError("target '" + options.target + "' can't emit " + options.emit +
+                                 ", expected one of " + llvm::join(kinds, ", "));
+}
+
+/// Tokens of the longest sequence.
+int64_t Compilation::maxContext() const {
+  if (options.maxContext)
+    return options.maxContext;
+  return model->config.maxContext ? model->config.maxContext : 2048;
+}
+
 void Compilation::describeModel() {
   const LlamaConfig &config = model->config;
   manifest.set_producer("qopt " QOPT_VERSION);
@@ -166,8 +192,7 @@ void Compilation::describeModel() {
   described.set_name(model->name);
   described.set_format(pipeline.format);
   described.set_vocab_size(config.vocabSize);
-  int64_t context = options.maxContext ? options.maxContext : config.maxContext;
-  described.set_max_context(context ? context : 2048);
+  described.set_max_context(maxContext());
   described.set_hidden_size(config.hiddenSize);
   described.set_num_layers(config.numLayers);
   described.set_num_heads(config.numHeads);
@@ -179,9 +204,10 @@ void Compilation::describeModel() {
     parameters += tensor->rows() * tensor->rowSize();
   described.set_num_parameters(parameters);
 
-  manifest.mutable_target()->set_name(target.name);
-  manifest.mutable_target()->set_triple(target.triple);
-  for (const std::string &feature : target.features)
+  TargetDescription machine = target->describe();
+  manifest.mutable_target()->set_name(machine.name);
+  manifest.mutable_target()->set_triple(machine.triple);
+  for (const std::string &feature : machine.features)
     manifest.mutable_target()->add_features(feature);
   *manifest.mutable_tokenizer() = std::move(model->tokenizer);
   *manifest.mutable_chat_template() = std::move(model->chatTemplate);
@@ -213,30 +239,28 @@ llvm::Expected<std::string> Compilation::writeArtifact() {
   Result<ArtifactWriter> writer = ArtifactWriter::create(path);
   if (!writer)
     return toError(writer.status());
-  CodegenStatistics statistics;
-  llvm::Expected<std::string> code =
-      emitSharedObject(*model->module, target, options.cacheFolder, &statistics);
+  llvm::Expected<CompiledCode> code = target->compile(*model->module, options.cacheFolder);
   if (!code)
     return code.takeError();
-  progress.advance(0, code->size());
-  progress.note(std::to_string(statistics.kernels) + " kernels, " +
-                std::to_string(statistics.cached) + " of them from the cache");
+  progress.advance(0, code->bytes.size());
+  progress.note(std::to_string(code->kernels.size()) + " kernels, " +
+                std::to_string(code->cached) + " of them from the cache");
 
   describeModel();
   WeightImages images;
-  if (failed(buildManifest(*model->module, manifest, images)))
+  if (failed(buildManifest(*model->module, *target, *code, manifest, images)))
     return diagnostics->take();
 
   if (Status status = writer->beginSection(); !status)
     return toError(status);
-  if (Status status = writer->append(asBytes(*code)); !status)
+  if (Status status = writer->append(asBytes(code->bytes)); !status)
     return toError(status);
   Result<artifact::Section> section = writer->endSection();
   if (!section)
     return toError(section.status());
   *manifest.mutable_code() = *section;
   if (llvm::Error error =
-          packWeights(images, model->weights,
+          packWeights(images, *target, model->weights,
                       {.keep = pipeline.format == "keep", .threads = options.threads}, *writer,
                       manifest, progress))
     return error;
@@ -292,11 +316,12 @@ llvm::Expected<std::string> Compilation::run() {
   if (options.emit == "kernel")
     return print(printModule);
   progress.begin("generate code");
-  if (failed(lowerToLLVM(*model->module, target)))
+  if (failed(target->lower(*model->module)))
     return diagnostics->take();
   if (options.emit == "artifact")
     return writeArtifact();
-  llvm::Expected<std::string> text = emitLLVM(*model->module, target);
+  llvm::Expected<std::string> text =
+      target->emit(*model->module, options.emit, options.cacheFolder);
   if (!text)
     return text.takeError();
   return print([&](raw_ostream &out) { out << *text; });

@@ -56,7 +56,7 @@ void qopt::addCompileCommand(CLI::App &program) {
                    "number format (keep where the source is quantized, else bf16)")
       ->check(CLI::IsMember({"fp32", "bf16", "w8a8-fp8", "w8a8-int8", "w4a16", "keep"}));
   command->add_option("--target", options->target,
-                      "cpu (this one), cpu:x86-64-v2, -v3, -v4, cpu:znver4")
+                      "cpu (this one), cpu:x86-64-v2, -v3, -v4, cpu:znver4, cuda:sm_90a")
       ->capture_default_str();
   command->add_option("--group-size", options->groupSize,
                       "w4a16: elements of K that share a scale (128, or else 64 or 32)")
@@ -64,8 +64,9 @@ void qopt::addCompileCommand(CLI::App &program) {
   command->add_flag("--asymmetric", options->asymmetric, "w4a16: a minimum for each group");
   command->add_option("--max-context", options->maxContext, "tokens of a sequence (the model's)")
       ->check(CLI::PositiveNumber);
-  command->add_option("--max-tokens", options->maxTokens, "tokens of one step")
-      ->capture_default_str()
+  command
+      ->add_option("--max-tokens", options->maxTokens,
+                   "tokens of one step (512 on the CPU, 4096 for CUDA)")
       ->check(CLI::PositiveNumber);
   command->add_option("--buckets", options->buckets, "token counts that get a plan of their own")
       ->delimiter(',')
@@ -79,7 +80,7 @@ void qopt::addCompileCommand(CLI::App &program) {
   command->add_flag("!--no-import-check", options->importCheck,
                     "do not compare an imported ONNX graph with the model raised from it");
   command->add_option("--emit", options->emit, "what to write")
-      ->check(CLI::IsMember({"qopt", "kernel", "llvm", "artifact"}))
+      ->check(CLI::IsMember({"qopt", "kernel", "llvm", "cuda", "cubin", "artifact"}))
       ->capture_default_str();
   command->add_option("--dump-ir", options->dumpFolder, "folder for the IR after every pass");
   command->add_option("--report", options->reportFile, "file for the report, as JSON");

@@ -8,7 +8,6 @@
 #include "PackWeights.h"
 #include "OrderedPipeline.h"
 #include "qopt/Dialect/QOpt/IR/QOptDialect.h"
-#include "qopt/Target/CPU/Packing.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/Threading.h"
 
@@ -22,7 +21,7 @@ constexpr int64_t bytesAtOnce = 2 << 20;
 
 /// An image and how it is made: a matrix in tiles, or a vector.
 struct Image {
-  std::optional<WeightPacker> packer;
+  std::unique_ptr<TilePacker> packer; ///< null for a vector
   MemRefType vector;
   SmallVector<const WeightTensor *> sources;
   uint64_t work = 0; ///< of all of it, in units of the progress
@@ -36,12 +35,14 @@ struct Piece {
   size_t image;
   int64_t index;
   std::vector<char> bytes;
+  std::vector<char> sides;           // what stands behind the last tile
   std::vector<ErrorEnergy> energies; // of each tile
 };
 
 } // namespace
 
-static llvm::Expected<Image> prepare(kernel::WeightOp op, const WeightStore &weights, bool keep) {
+static llvm::Expected<Image> prepare(kernel::WeightOp op, const Target &target,
+                                     const WeightStore &weights, bool keep) {
   Image image;
   for (auto name : op.getSources().getAsRange<FlatSymbolRefAttr>()) {
     const WeightTensor *tensor = weights.find(name.getValue());
@@ -55,10 +56,10 @@ static llvm::Expected<Image> prepare(kernel::WeightOp op, const WeightStore &wei
     image.vector = cast<MemRefType>(op.getType());
     return image;
   }
-  llvm::Expected<WeightPacker> packer = WeightPacker::create(packed, image.sources, keep);
+  llvm::Expected<std::unique_ptr<TilePacker>> packer = target.packer(packed, image.sources, keep);
   if (!packer)
     return packer.takeError();
-  image.packer.emplace(std::move(*packer));
+  image.packer = std::move(*packer);
   // To quantize an element takes about three times as long as to copy it.
   if (isa<QuantizedType>(packed.getTensor().getElementType()))
     image.work *= 3;
@@ -74,8 +75,9 @@ static llvm::Error make(const Image &image, Piece &piece) {
   int64_t first = piece.index * image.tilesAtOnce();
   int64_t count = std::min(image.tilesAtOnce(), image.packer->tiles() - first);
   piece.bytes.resize(count * image.packer->tileBytes());
+  piece.sides.resize(count * image.packer->sideBytes());
   piece.energies.resize(count);
-  return image.packer->pack(first, piece.bytes, piece.energies);
+  return image.packer->pack(first, piece.bytes, piece.sides, piece.energies);
 }
 
 static void report(const artifact::Weight &weight, const ErrorEnergy &energy,
@@ -88,14 +90,14 @@ static void report(const artifact::Weight &weight, const ErrorEnergy &energy,
     linear.set_weight_sqnr_db(energy.sqnr());
 }
 
-llvm::Error qopt::packWeights(const WeightImages &ops, const WeightStore &weights,
-                              const PackOptions &options, ArtifactWriter &writer,
+llvm::Error qopt::packWeights(const WeightImages &ops, const Target &target,
+                              const WeightStore &weights, const PackOptions &options, ArtifactWriter &writer,
                               artifact::Manifest &manifest, Progress &progress) {
   std::vector<Image> images;
   std::vector<std::pair<size_t, int64_t>> pieces; // image, index
   uint64_t work = 0;
   for (kernel::WeightOp op : ops) {
-    llvm::Expected<Image> image = prepare(op, weights, options.keep);
+    llvm::Expected<Image> image = prepare(op, target, weights, options.keep);
     if (!image)
       return image.takeError();
     work += image->work;
@@ -106,11 +108,13 @@ llvm::Error qopt::packWeights(const WeightImages &ops, const WeightStore &weight
   progress.begin("pack weights", work);
 
   ErrorEnergy energy; // of the image that is being written
+  std::vector<char> sides;
   auto use = [&](Piece piece) -> llvm::Error {
     const Image &image = images[piece.image];
     auto toError = [](const Status &status) { return llvm::createStringError(status.message()); };
     if (piece.index == 0) {
       energy = {};
+      sides.clear();
       if (Status status = writer.beginSection(); !status)
         return toError(status);
     }
@@ -118,9 +122,12 @@ llvm::Error qopt::packWeights(const WeightImages &ops, const WeightStore &weight
       energy.add(ofTile);
     if (Status status = writer.append(std::as_bytes(std::span(piece.bytes))); !status)
       return toError(status);
+    sides.insert(sides.end(), piece.sides.begin(), piece.sides.end());
     progress.advance(image.work / image.pieces(), piece.bytes.size());
     if (piece.index + 1 < image.pieces())
       return llvm::Error::success();
+    if (Status status = writer.append(std::as_bytes(std::span(sides))); !status)
+      return toError(status);
     Result<artifact::Section> section = writer.endSection();
     if (!section)
       return toError(section.status());
@@ -135,7 +142,7 @@ llvm::Error qopt::packWeights(const WeightImages &ops, const WeightStore &weight
   return runInOrder<Piece>(
       pieces.size(), threads,
       [&](size_t index) -> llvm::Expected<Piece> {
-        Piece piece{pieces[index].first, pieces[index].second, {}, {}};
+        Piece piece{pieces[index].first, pieces[index].second, {}, {}, {}};
         if (llvm::Error error = make(images[piece.image], piece))
           return error;
         return piece;

@@ -22,8 +22,8 @@ struct PackOptions {
 /// Writes a section for each image, in order, and says in the manifest where it
 /// is and what quantization cost. A few MiB for each thread are in memory at
 /// once, beside the pages of the sources.
-llvm::Error packWeights(const WeightImages &images, const WeightStore &weights,
-                        const PackOptions &options, ArtifactWriter &writer,
+llvm::Error packWeights(const WeightImages &images, const Target &target,
+                        const WeightStore &weights, const PackOptions &options, ArtifactWriter &writer,
                         artifact::Manifest &manifest, Progress &progress);
 
 } // namespace qopt

@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "qopt/Target/CPU/Layout.h"
+#include "qopt/Target/Target.h"
 #include "qopt/Transforms/Passes.h"
 
 namespace qopt {
@@ -22,7 +22,7 @@ struct PackWeights : public qopt::impl::PackWeightsBase<PackWeights> {
   using PackWeightsBase::PackWeightsBase;
 
   void runOnOperation() override {
-    llvm::Expected<CPUTarget> parsed = CPUTarget::parse(target);
+    llvm::Expected<std::unique_ptr<Target>> parsed = Target::parse(target);
     if (!parsed) {
       getOperation().emitError(llvm::toString(parsed.takeError()));
       return signalPassFailure();
@@ -31,7 +31,7 @@ struct PackWeights : public qopt::impl::PackWeightsBase<PackWeights> {
       auto type = cast<RankedTensorType>(weight.getType());
       if (type.getRank() != 2)
         return WalkResult::advance();
-      kernel::LayoutAttr layout = cpuLayout(type, *parsed);
+      kernel::LayoutAttr layout = (*parsed)->layout(type);
       if (!layout)
         return weight.emitError("no kernel of target '") << target << "' reads " << type;
       weight->setAttr("kernel.layout", layout);

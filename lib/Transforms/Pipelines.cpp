@@ -9,6 +9,7 @@
 #include "mlir/Pass/PassOptions.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "qopt/Conversion/Passes.h"
+#include "qopt/Target/Target.h"
 #include "qopt/Transforms/Passes.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -33,6 +34,9 @@ constexpr Fusion fusions[] = {
     {"rope-append", [] { return createFuseRopeAppend(); }},
 };
 
+/// A fusion of launches, by the same option.
+constexpr const char *fusionOfPlans = "swiglu";
+
 /// The options of `qopt-lower-model` and `qopt-lower-kernel` as text.
 struct TextOptions : public PassPipelineOptions<TextOptions> {
   PipelineOptions defaults;
@@ -52,6 +56,8 @@ struct TextOptions : public PassPipelineOptions<TextOptions> {
   Option<int64_t> maxLogitRows{*this, "max-logit-rows",
                                llvm::cl::desc("tokens of one step whose logits can be asked for"),
                                llvm::cl::init(defaults.maxLogitRows)};
+  Option<int64_t> maxContext{*this, "max-context", llvm::cl::desc("tokens of the longest sequence"),
+                             llvm::cl::init(defaults.maxContext)};
   ListOption<int64_t> buckets{*this, "buckets",
                               llvm::cl::desc("token counts that get a plan of their own")};
   ListOption<std::string> disableFusion{*this, "disable-fusion",
@@ -64,6 +70,7 @@ struct TextOptions : public PassPipelineOptions<TextOptions> {
             target,
             maxTokens,
             maxLogitRows,
+            maxContext,
             {buckets.begin(), buckets.end()},
             {disableFusion.begin(), disableFusion.end()}};
   }
@@ -94,6 +101,7 @@ const std::vector<std::string> &qopt::fusionNames() {
     std::vector<std::string> names;
     for (const Fusion &fusion : fusions)
       names.push_back(fusion.name);
+    names.push_back(fusionOfPlans);
     return names;
   }();
   return names;
@@ -118,10 +126,17 @@ LogicalResult qopt::buildModelPipeline(OpPassManager &manager, const PipelineOpt
 
 void qopt::buildKernelPipeline(OpPassManager &manager, const PipelineOptions &options) {
   manager.addPass(createConvertQOptToKernel({options.maxTokens, options.maxLogitRows}));
+  llvm::Expected<std::unique_ptr<Target>> target = Target::parse(options.target);
+  if (!target)
+    llvm::consumeError(target.takeError()); // the passes below report it
+  else if ((*target)->hasPairEpilogues() &&
+           !llvm::is_contained(options.disabledFusions, fusionOfPlans))
+    manager.addPass(createFuseSwiGLU());
   SelectScheduleOptions schedule;
   schedule.target = options.target;
   llvm::append_range(schedule.buckets, options.buckets);
   manager.addPass(createSelectSchedule(schedule));
+  manager.addPass(createAddWorkspaces({options.maxContext}));
   manager.addPass(createPlanMemory());
 }
 

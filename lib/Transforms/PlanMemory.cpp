@@ -83,9 +83,16 @@ private:
     DenseMap<Operation *, int64_t> numbers;
     int64_t count = 0;
     SmallVector<Life> lives;
+    int64_t state = 0;
+    Builder builder(plan);
     for (Operation &op : plan.getBody().front()) {
-      if (auto alloc = dyn_cast<kernel::AllocOp>(op))
+      auto alloc = dyn_cast<kernel::AllocOp>(op);
+      if (alloc && alloc.getPersistent()) {
+        alloc.setOffsetAttr(builder.getI64IntegerAttr(state));
+        state += bytesOf(alloc, plan);
+      } else if (alloc) {
         lives.push_back({alloc, count, bytesOf(alloc, plan)});
+      }
       numbers[&op] = count++;
     }
     for (Life &life : lives) {
@@ -100,7 +107,6 @@ private:
     });
     SmallVector<const Life *> placed;
     int64_t arena = 0;
-    Builder builder(plan);
     for (Life &life : lives) {
       life.offset = lowestOffset(life, placed);
       life.alloc.setOffsetAttr(builder.getI64IntegerAttr(life.offset));

@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "qopt/Target/CPU/Schedule.h"
+#include "qopt/Target/Target.h"
 #include "qopt/Transforms/Passes.h"
 #include "llvm/ADT/STLExtras.h"
 
@@ -19,60 +19,67 @@ using namespace qopt;
 
 namespace {
 
-/// Token counts that get a plan of their own: one sequence that decodes, a few,
-/// many, beside the largest step.
-constexpr int64_t defaultBuckets[] = {1, 8, 64};
-
 struct SelectSchedule : public qopt::impl::SelectScheduleBase<SelectSchedule> {
   using SelectScheduleBase::SelectScheduleBase;
 
   void runOnOperation() override {
-    llvm::Expected<CPUTarget> parsed = CPUTarget::parse(target);
+    llvm::Expected<std::unique_ptr<Target>> parsed = Target::parse(target);
     if (!parsed) {
       getOperation().emitError(llvm::toString(parsed.takeError()));
       return signalPassFailure();
     }
     for (auto plan : llvm::make_early_inc_range(getOperation().getOps<kernel::PlanOp>())) {
-      FailureOr<SmallVector<int64_t>> counts = bucketsOf(plan);
-      if (failed(counts))
+      FailureOr<std::vector<Bucket>> wanted = bucketsOf(plan, **parsed);
+      if (failed(wanted))
         return signalPassFailure();
-      for (int64_t tokens : *counts)
-        createBucket(plan, tokens, *parsed);
+      for (Bucket bucket : *wanted)
+        createBucket(plan, bucket, **parsed);
       plan.erase();
     }
   }
 
 private:
-  /// The token counts of the plans that `plan` becomes, ascending; the last is
-  /// its own.
-  FailureOr<SmallVector<int64_t>> bucketsOf(kernel::PlanOp plan) {
+  /// The plans that `plan` becomes: of each kind ascending, the last its own.
+  FailureOr<std::vector<Bucket>> bucketsOf(kernel::PlanOp plan, const Target &target) {
     int64_t max = plan.getMaxTokens();
-    SmallVector<int64_t> counts{max};
+    std::vector<Bucket> result;
     for (int64_t tokens : buckets) {
       if (tokens <= 0 || tokens > max)
         return plan.emitError("bucket of ") << tokens << " tokens, expected 1 to " << max;
-      counts.push_back(tokens);
+      for (kernel::PlanKind kind : target.planKinds())
+        result.push_back({tokens, kind});
     }
     if (buckets.empty())
-      llvm::copy_if(defaultBuckets, std::back_inserter(counts),
-                    [&](int64_t tokens) { return tokens < max; });
-    llvm::sort(counts);
-    counts.erase(llvm::unique(counts), counts.end());
-    return counts;
+      result = target.defaultBuckets(max);
+    result.push_back({max});
+    auto order = [](Bucket a) { return std::make_pair(a.kind != kernel::PlanKind::Decode, a.tokens); };
+    llvm::sort(result, [&](Bucket a, Bucket b) { return order(a) < order(b); });
+    result.erase(llvm::unique(result, [&](Bucket a, Bucket b) { return order(a) == order(b); }),
+                 result.end());
+    return result;
   }
 
-  void createBucket(kernel::PlanOp plan, int64_t tokens, const CPUTarget &target) {
+  void createBucket(kernel::PlanOp plan, Bucket wanted, const Target &target) {
     OpBuilder builder(plan);
     auto bucket = cast<kernel::PlanOp>(builder.clone(*plan));
-    bucket.setSymName((plan.getSymName() + "_" + Twine(tokens)).str());
-    bucket.setMaxTokens(tokens);
-    bucket.setMaxLogitRows(std::min<int64_t>(tokens, plan.getMaxLogitRows()));
-    for (Operation &op : bucket.getBody().front()) {
-      bool isOfLogits = kernel::isLaunch(&op) && kernel::rowsOf(&op) == kernel::Rows::LogitRows;
-      int64_t rows = isOfLogits ? bucket.getMaxLogitRows() : bucket.getMaxTokens();
-      if (kernel::ScheduleAttr schedule = cpuSchedule(&op, rows, target))
+    bool isDecode = wanted.kind == kernel::PlanKind::Decode;
+    bucket.setSymName(
+        (plan.getSymName() + (isDecode ? "_decode_" : "_") + Twine(wanted.tokens)).str());
+    bucket.setKind(wanted.kind);
+    bucket.setMaxTokens(wanted.tokens);
+    bucket.setMaxLogitRows(std::min<int64_t>(wanted.tokens, plan.getMaxLogitRows()));
+    if (int64_t tile = target.queryTile(wanted.kind, headsOfKVHead(bucket)))
+      bucket.setQueryTile(std::min(tile, wanted.tokens));
+    for (Operation &op : bucket.getBody().front())
+      if (kernel::ScheduleAttr schedule = target.schedule(&op, bucket))
         op.setAttr("schedule", schedule);
-    }
+  }
+
+  /// Heads that share a KV head; 1 without attention.
+  static int64_t headsOfKVHead(kernel::PlanOp plan) {
+    for (auto attention : plan.getOps<kernel::AttentionOp>())
+      return attention.getNumHeads() / attention.getCache().getType().getKvHeads();
+    return 1;
   }
 };
 

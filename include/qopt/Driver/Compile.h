@@ -29,12 +29,12 @@ struct CompileOptions {
   int64_t groupSize = 0;              ///< w4a16; 0 chooses
   bool asymmetric = false;            ///< w4a16
   int64_t maxContext = 0;             ///< tokens; 0: what the model says
-  int64_t maxTokens = 512;            ///< tokens of one step
+  int64_t maxTokens = 0;              ///< tokens of one step; 0: the target's
   std::vector<int64_t> buckets;       ///< empty: the target's
   std::vector<std::string> disabledFusions;
   std::optional<uint64_t> randomSeed;
   bool importCheck = true;
-  std::string emit = "artifact";      ///< qopt, kernel, llvm or artifact
+  std::string emit = "artifact";      ///< qopt, kernel, llvm, cuda, cubin or artifact
   std::string dumpFolder;             ///< the IR after every pass, one file each
   std::string reportFile;             ///< the report as JSON
   std::string cacheFolder;            ///< objects made before, by content; empty: no cache

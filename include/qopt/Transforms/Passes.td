@@ -261,13 +261,47 @@ def PackWeights : Pass<"qopt-pack-weights", "::mlir::func::FuncOp"> {
 // kernel
 //===----------------------------------------------------------------------===//
 
+def FuseSwiGLU : Pass<"kernel-fuse-swiglu", "::mlir::ModuleOp"> {
+  let summary = "Compute a function of gate and up where their sums are";
+  let description = [{
+    `f(x g^T, x u^T)` in the epilogue of the gemm of `[g; u]`: neither gate nor up
+    is written. Rows of the weight alternate in groups of 8, so that both sums of
+    an element are at hand in one thread.
+
+    ```mlir
+    kernel.gemm ins(%x, %w) outs(%gu) epilogue { ... }
+    %g = kernel.slice %gu {offset = 0 : i64} : ...
+    %u = kernel.slice %gu {offset = 1536 : i64} : ...
+    kernel.elementwise ins(%g, %u) outs(%y) body { ... }
+    ```
+    becomes
+    ```mlir
+    kernel.gemm ins(%x, %w) outs(%y) epilogue {
+    ^bb0(%gate: f32, %up: f32):
+      ...
+    } : (memref<?x576xbf16>, !kernel.packed<..., #kernel.layout<swizzled, interleave = 1>>, ...)
+    ```
+
+    The sums are rounded to the halves' type first, as they were. A body whose
+    result is quantized becomes the epilogue and a `kernel.quantize`.
+
+    The halves may have no other use, the gemm no extra operands, the weight no
+    other reader and two sources of a multiple of 8 rows in a layout that
+    interleaves. On entry no launch has a schedule; on exit the plans compute the
+    same numbers.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 def SelectSchedule : Pass<"kernel-select-schedule", "::mlir::ModuleOp"> {
   let summary = "Choose how each launch is cut, and say why";
   let description = [{
     Replaces the one plan by a plan for each bucket of token counts, the last for
-    its own, and puts a `#kernel.schedule` on every gemm of each, from its shape,
-    format, rows and target. Without `buckets` they are 1, 8 and 64, as far as
-    they are below the plan's own.
+    its own, and puts a `#kernel.schedule` on every gemm and attention of each,
+    from its shape, format, rows and target. A target may want plans of kind
+    `decode` too. Without `buckets` they are the target's: on the CPU 1, 8 and 64;
+    for CUDA decode plans of 1, 2, 4, ..., 256 tokens and mixed ones of 16, 64,
+    256, 1024 and 4096, as far as they are below the plan's own.
 
     ```mlir
     kernel.plan @step max_tokens = 512 max_logit_rows = 128 { ... kernel.gemm ... }
@@ -288,13 +322,37 @@ def SelectSchedule : Pass<"kernel-select-schedule", "::mlir::ModuleOp"> {
     ListOption<"buckets", "buckets", "int64_t", "token counts that get a plan of their own">];
 }
 
+def AddWorkspaces : Pass<"kernel-add-workspaces", "::mlir::ModuleOp"> {
+  let summary = "Give attention whose pages several blocks share its workspaces";
+  let description = [{
+    Blocks leave the partial results of pages in a buffer, and the one that comes
+    last, as a ticket tells, merges them.
+
+    ```mlir
+    kernel.attention ins(%q, %cache, %batch) outs(%y) {schedule = #kernel.schedule<{splits = 4 : i64, ...}>, ...}
+    ```
+    becomes
+    ```mlir
+    %t = kernel.alloc persistent : memref<?x3xi32>
+    %p = kernel.alloc : memref<?x75456xf32>
+    kernel.attention ins(%q, %cache, %batch) outs(%y) workspaces(%p, %t) {...}
+    ```
+
+    A row of partial results has room for `max-context` tokens. On entry schedules
+    are chosen; on exit every attention of more than one split has its workspaces.
+  }];
+  let options = [Option<"maxContext", "max-context", "int64_t", "8192",
+                        "tokens of the longest sequence">];
+}
+
 def PlanMemory : Pass<"kernel-plan-memory", "::mlir::ModuleOp"> {
   let summary = "Give every buffer its place in the arena";
   let description = [{
     Buffers whose lives do not meet share bytes: in order of size, largest first,
     each takes the lowest offset that is free during its life, a multiple of 64
     bytes. A life runs from a buffer's first launch to its last; the plan's
-    output lives to the end.
+    output lives to the end. Persistent buffers are placed one after another, in
+    the state instead of the arena.
 
     ```mlir
     %x = kernel.alloc : memref<?x576xbf16>

@@ -38,8 +38,8 @@ public:
   LogicalResult run() {
     if (failed(checkForm()))
       return failure();
-    auto plan = kernel::PlanOp::create(builder, forward.getLoc(), "step", maxTokens, maxLogitRows,
-                                       IntegerAttr());
+    auto plan = kernel::PlanOp::create(builder, forward.getLoc(), "step", kernel::PlanKind::Mixed,
+                                       maxTokens, maxLogitRows, IntegerAttr(), IntegerAttr());
     plan.getBody().emplaceBlock();
     builder.setInsertionPointToStart(&plan.getBody().front());
     Location loc = forward.getLoc();
@@ -317,8 +317,8 @@ private:
   LogicalResult convert(PagedAttentionOp op) {
     Lowered out = allocate(op.getResult(), op.getLoc());
     kernel::AttentionOp::create(builder, op.getLoc(), buffer(op.getQuery()), buffer(op.getCache()),
-                                buffer(op.getBatch()), outsOf(out), op.getLayerAttr(),
-                                op.getNumHeadsAttr(), op.getScaleAttr(), {}, {});
+                                buffer(op.getBatch()), outsOf(out), ValueRange(),
+                                op.getLayerAttr(), op.getNumHeadsAttr(), op.getScaleAttr(), {}, {});
     return success();
   }
 

@@ -13,10 +13,6 @@
 
 namespace qopt {
 
-/// All that a launch's code depends on, as text: operand types, attributes and
-/// regions, but not the weight, the layer or the reason of its schedule.
-std::string launchKey(mlir::Operation *launch);
-
 /// A readable name: gemm_w4a16_g64_k576_n960_m4. Different keys may share one.
 std::string launchName(mlir::Operation *launch);
 

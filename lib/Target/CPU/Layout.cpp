@@ -21,7 +21,7 @@ kernel::LayoutAttr qopt::cpuLayout(RankedTensorType type, const CPUTarget &targe
     return {};
   // A lane of 32 bits holds as much of a channel's K as fits.
   return kernel::LayoutAttr::get(type.getContext(), kernel::LayoutKind::Tiled,
-                                 vectorsPerTile * target.vectorLanes, 32 / bits);
+                                 vectorsPerTile * target.vectorLanes, 32 / bits, /*interleave=*/0);
 }
 
 WeightImage::WeightImage(kernel::PackedType type) {

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "../LaunchKey.h"
 #include "ElementConversions.h"
 #include "GemmOperands.h"
 #include "KernelEmitters.h"

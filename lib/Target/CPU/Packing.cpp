@@ -331,22 +331,3 @@ llvm::Error qopt::packWeight(kernel::PackedType type, ArrayRef<const WeightTenso
   }
   return llvm::Error::success();
 }
-
-llvm::Error qopt::packVector(MemRefType type, ArrayRef<const WeightTensor *> sources,
-                             llvm::function_ref<llvm::Error(ArrayRef<char>)> write) {
-  if (llvm::Error error = checkSources(sources, type.getNumElements(), 1))
-    return error;
-  Type element = type.getElementType();
-  int64_t size = element.getIntOrFloatBitWidth() / 8;
-  for (const WeightTensor *source : sources) {
-    std::vector<float> values(source->rows());
-    if (llvm::Error error = source->readRows(0, source->rows(), values.data()))
-      return error;
-    std::vector<char> bytes(values.size() * size);
-    for (auto [i, value] : llvm::enumerate(values))
-      writeFloat(element, value, bytes.data() + i * size);
-    if (llvm::Error error = write(bytes))
-      return error;
-  }
-  return llvm::Error::success();
-}

@@ -19,6 +19,7 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "qopt/Dialect/Kernel/IR/KernelDialect.h"
+#include "qopt/Target/Target.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 #include <cstdint>
@@ -40,10 +41,9 @@ struct CPUTarget {
   static llvm::Expected<CPUTarget> parse(llvm::StringRef name);
 };
 
-/// The parallel units of a launch: a function of the step's rows.
-struct LaunchUnits {
-  uint64_t fixed = 0, perToken = 0, perLogitRow = 0;
-};
+/// The CPU by name: see CPUTarget::parse().
+llvm::Expected<std::unique_ptr<Target>> createCPUTarget(llvm::StringRef name);
+
 LaunchUnits launchUnits(mlir::Operation *launch);
 
 /// Gives every launch of every plan its `entry` (launches that do the same share

@@ -17,6 +17,7 @@
 #include "qopt/Frontend/Weights.h"
 #include "qopt/Quantization/Metrics.h"
 #include "qopt/Target/CPU/Layout.h"
+#include "qopt/Target/TilePacker.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 
 namespace qopt {
@@ -56,10 +57,6 @@ private:
 llvm::Error packWeight(kernel::PackedType type, llvm::ArrayRef<const WeightTensor *> sources,
                        bool keep, llvm::function_ref<llvm::Error(llvm::ArrayRef<char>)> write,
                        ErrorEnergy &energy);
-
-/// The same for a vector (norm weight, bias): its elements in order.
-llvm::Error packVector(mlir::MemRefType type, llvm::ArrayRef<const WeightTensor *> sources,
-                       llvm::function_ref<llvm::Error(llvm::ArrayRef<char>)> write);
 
 } // namespace qopt
 

@@ -74,6 +74,8 @@ LogicalResult PlanOp::verify() {
     return emitOpError("max_tokens and max_logit_rows must be positive");
   if (logitRows > tokens)
     return emitOpError() << "max_logit_rows " << logitRows << " exceeds max_tokens " << tokens;
+  if (getQueryTile().value_or(1) <= 0)
+    return emitOpError() << "query_tile must be positive, found " << *getQueryTile();
   if (int64_t arena = getArenaBytes().value_or(0); arena < 0)
     return emitOpError() << "arena_bytes must not be negative, found " << arena;
   return success();
@@ -144,12 +146,13 @@ LogicalResult QuantizeOp::verify() {
 
 LogicalResult GemmOp::verify() {
   RankedTensorType weight = getWeight().getType().getTensor();
+  int64_t sums = isPair() ? 2 : 1, columns = weight.getDimSize(0) / sums;
   if (failed(verifyOneOutput(*this, getOuts())) ||
       failed(verifyLastDim(*this, getInput(), weight.getDimSize(1), "input")) ||
-      failed(verifyLastDim(*this, getOuts()[0], weight.getDimSize(0), "output")))
+      failed(verifyLastDim(*this, getOuts()[0], columns, "output")))
     return failure();
   for (Value extra : getExtras())
-    if (failed(verifyLastDim(*this, extra, weight.getDimSize(0), "extra operand")))
+    if (failed(verifyLastDim(*this, extra, columns, "extra operand")))
       return failure();
   Type input = bufferOf(getInput()).getElementType();
   bool isCodes = input.isInteger(8) || isa<Float8E4M3FNType>(input);
@@ -161,9 +164,13 @@ LogicalResult GemmOp::verify() {
            << input << " needs a per_channel weight of the same storage, found "
            << weight.getElementType();
   Block &body = getEpilogue().front();
-  if (body.getNumArguments() != getExtras().size() + 1 || !body.getArgument(0).getType().isF32())
-    return emitOpError("epilogue must take the f32 sum and one element of each extra operand");
-  for (auto [argument, extra] : llvm::zip(body.getArguments().drop_front(), getExtras()))
+  if (body.getNumArguments() != getExtras().size() + sums ||
+      !llvm::all_of(body.getArguments().take_front(sums),
+                    [](Value sum) { return sum.getType().isF32(); }))
+    return emitOpError("epilogue must take the f32 ")
+           << (isPair() ? "sums of gate and up" : "sum")
+           << " and one element of each extra operand";
+  for (auto [argument, extra] : llvm::zip(body.getArguments().drop_front(sums), getExtras()))
     if (argument.getType() != bufferOf(extra).getElementType())
       return emitOpError("epilogue argument has type ")
              << argument.getType() << ", expected " << bufferOf(extra).getElementType();
@@ -172,6 +179,8 @@ LogicalResult GemmOp::verify() {
     return emitOpError("epilogue must yield the output's element type");
   return success();
 }
+
+bool GemmOp::isPair() { return getWeight().getType().getLayout().getInterleave() != 0; }
 
 LogicalResult ElementwiseOp::verify() {
   if (getInputs().empty())
@@ -263,6 +272,28 @@ LogicalResult RopeAppendOp::verify() {
   return verifyLastDim(*this, getOuts()[0], lastDim(getQuery()), "output");
 }
 
+/// Partial results of whole pages in float32, and a ticket for each KV head.
+static LogicalResult verifyWorkspaces(AttentionOp op) {
+  OperandRange workspaces = op.getWorkspaces();
+  if (workspaces.empty())
+    return success();
+  if (workspaces.size() != 2)
+    return op.emitOpError() << "has " << workspaces.size()
+                            << " workspaces, expected partial results and tickets";
+  KVCacheType cache = op.getCache().getType();
+  MemRefType partials = bufferOf(workspaces[0]), tickets = bufferOf(workspaces[1]);
+  int64_t page = op.getNumHeads() * (cache.getHeadDim() + 2);
+  if (partials.getRank() != 2 || !partials.getElementType().isF32() ||
+      partials.getDimSize(1) % page != 0)
+    return op.emitOpError("partial results must be rows of f32 in multiples of ")
+           << page << ", found " << partials;
+  if (tickets.getRank() != 2 || !tickets.getElementType().isInteger(32) ||
+      tickets.getDimSize(1) != cache.getKvHeads())
+    return op.emitOpError("tickets must be memref<?x")
+           << cache.getKvHeads() << "xi32>, found " << tickets;
+  return success();
+}
+
 LogicalResult AttentionOp::verify() {
   KVCacheType cache = getCache().getType();
   if (failed(verifyLayer(*this, cache, getLayer())) || failed(verifyOneOutput(*this, getOuts())))
@@ -271,7 +302,8 @@ LogicalResult AttentionOp::verify() {
   if (heads <= 0 || heads % cache.getKvHeads() != 0)
     return emitOpError() << "num_heads " << heads << " is not a multiple of the cache's "
                          << cache.getKvHeads() << " heads";
-  if (failed(verifyLastDim(*this, getQuery(), heads * cache.getHeadDim(), "query")))
+  if (failed(verifyLastDim(*this, getQuery(), heads * cache.getHeadDim(), "query")) ||
+      failed(verifyWorkspaces(*this)))
     return failure();
   return verifyLastDim(*this, getOuts()[0], heads * cache.getHeadDim(), "output");
 }
@@ -293,6 +325,10 @@ Rows qopt::kernel::rowsOf(Operation *launch) {
       return alloc.getRows();
   }
   return Rows::Tokens;
+}
+
+int64_t qopt::kernel::maxRowsOf(Operation *launch, PlanOp plan) {
+  return rowsOf(launch) == Rows::LogitRows ? plan.getMaxLogitRows() : plan.getMaxTokens();
 }
 
 #define GET_OP_CLASSES

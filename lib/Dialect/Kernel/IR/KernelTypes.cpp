@@ -12,11 +12,38 @@ using namespace qopt::kernel;
 using qopt::QuantizedType;
 
 LogicalResult LayoutAttr::verify(function_ref<InFlightDiagnostic()> emitError, LayoutKind kind,
-                                 int64_t tileN, int64_t kPack) {
-  if (kind == LayoutKind::RowMajor && (tileN != 0 || kPack != 0))
-    return emitError() << "row_major layout has no tile_n or k_pack";
-  if (kind == LayoutKind::Tiled && (tileN <= 0 || kPack <= 0))
+                                 int64_t tileN, int64_t kPack, int64_t interleave) {
+  bool isTiled = kind == LayoutKind::Tiled;
+  if (!isTiled && (tileN != 0 || kPack != 0))
+    return emitError() << stringifyLayoutKind(kind) << " layout has no tile_n or k_pack";
+  if (isTiled && (tileN <= 0 || kPack <= 0))
     return emitError() << "tiled layout needs a positive tile_n and k_pack";
+  bool hasUnits = kind == LayoutKind::Swizzled || kind == LayoutKind::Fragment;
+  if (interleave != 0 && (interleave != 1 || !hasUnits))
+    return emitError() << "interleave is " << interleave
+                       << ", expected 0, or 1 in a swizzled or fragment layout";
+  return success();
+}
+
+/// What the CUDA layouts hold.
+static LogicalResult verifyElement(function_ref<InFlightDiagnostic()> emitError,
+                                   RankedTensorType tensor, LayoutAttr layout) {
+  Type element = tensor.getElementType();
+  auto quantized = dyn_cast<QuantizedType>(element);
+  if (layout.getKind() == LayoutKind::Swizzled) {
+    bool isCode = quantized && quantized.isPerChannel() && !quantized.isAffine() &&
+                  quantized.getStorage().getIntOrFloatBitWidth() == 8;
+    if (!element.isBF16() && !isCode)
+      return emitError() << "swizzled layout holds bf16 or 8-bit codes per channel, found "
+                         << element;
+  }
+  if (layout.getKind() == LayoutKind::Fragment) {
+    if (!quantized || !quantized.getStorage().isInteger())
+      return emitError() << "fragment layout holds integers with scales, found " << element;
+    int64_t group = quantized.isGrouped() ? quantized.getGroupSize() : tensor.getDimSize(1);
+    if (group % 16 != 0)
+      return emitError() << "fragment layout needs groups of a multiple of 16, found " << group;
+  }
   return success();
 }
 
@@ -30,7 +57,10 @@ LogicalResult PackedType::verify(function_ref<InFlightDiagnostic()> emitError,
   if (quantized && quantized.isGrouped() && tensor.getDimSize(1) % quantized.getGroupSize() != 0)
     return emitError() << "group size " << quantized.getGroupSize()
                        << " does not divide K = " << tensor.getDimSize(1);
-  return success();
+  if (layout.getInterleave() && tensor.getDimSize(0) % 16 != 0)
+    return emitError() << "interleaved layout needs two sources of a multiple of 8 rows, found N = "
+                       << tensor.getDimSize(0);
+  return verifyElement(emitError, tensor, layout);
 }
 
 int64_t ScheduleAttr::get(llvm::StringRef name, int64_t otherwise) const {

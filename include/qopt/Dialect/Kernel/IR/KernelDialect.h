@@ -28,6 +28,9 @@ bool isLaunch(mlir::Operation *op);
 
 /// What the rows of a launch are: those of its buffers; tokens where it has none.
 Rows rowsOf(mlir::Operation *launch);
+
+/// The most rows that a launch of `plan` has.
+int64_t maxRowsOf(mlir::Operation *launch, PlanOp plan);
 } // namespace qopt::kernel
 
 #endif // QOPT_DIALECT_KERNEL_IR_KERNELDIALECT_H

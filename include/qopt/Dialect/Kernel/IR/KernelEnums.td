@@ -24,9 +24,18 @@ def Kernel_Rows : I32EnumAttr<"Rows", "what the rows of a launch are", [
   let genSpecializedAttr = 0;
 }
 
+def Kernel_PlanKind : I32EnumAttr<"PlanKind", "which steps a plan serves", [
+    I32EnumAttrCase<"Mixed", 0, "mixed">,
+    I32EnumAttrCase<"Decode", 1, "decode">]> {
+  let cppNamespace = "::qopt::kernel";
+  let genSpecializedAttr = 0;
+}
+
 def Kernel_LayoutKind : I32EnumAttr<"LayoutKind", "the order of a packed weight's bytes", [
     I32EnumAttrCase<"RowMajor", 0, "row_major">,
-    I32EnumAttrCase<"Tiled", 1, "tiled">]> {
+    I32EnumAttrCase<"Tiled", 1, "tiled">,
+    I32EnumAttrCase<"Swizzled", 2, "swizzled">,
+    I32EnumAttrCase<"Fragment", 3, "fragment">]> {
   let cppNamespace = "::qopt::kernel";
   let genSpecializedAttr = 0;
 }

@@ -87,6 +87,9 @@ def Kernel_GemmOp : Kernel_LaunchOp<"gemm", [SingleBlock, AttrSizedOperandSegmen
     `extras` at `[t, n]` (of a vector: at `[n]`) to the epilogue region, whose
     yield is the output element.
 
+    A weight of `interleave = 1` has two sources of `N/2` channels, gate and up:
+    the epilogue takes the sums of both and the output has `N/2` columns.
+
     ```mlir
     kernel.gemm ins(%x, %w) extras(%r) outs(%y) epilogue {
     ^bb0(%acc: f32, %r0: bf16):
@@ -103,6 +106,10 @@ def Kernel_GemmOp : Kernel_LaunchOp<"gemm", [SingleBlock, AttrSizedOperandSegmen
                             DefaultValuedAttr<Kernel_RowsAttr, "::qopt::kernel::Rows::Tokens">:$rows),
                        common);
   let regions = (region SizedRegion<1>:$epilogue);
+  let extraClassDeclaration = [{
+    /// Whether the epilogue takes the sums of a gate and an up channel.
+    bool isPair();
+  }];
   let assemblyFormat = [{
     `ins` `(` $input (`scales` $scales^)? `,` $weight `)` (`extras` `(` $extras^ `)`)?
     `outs` `(` $outs `)` (`rows` `=` `` $rows^)? attr-dict-with-keyword `epilogue` $epilogue `:`
@@ -218,11 +225,15 @@ def Kernel_RopeAppendOp : Kernel_LaunchOp<"rope_append"> {
   let hasVerifier = 1;
 }
 
-def Kernel_AttentionOp : Kernel_LaunchOp<"attention"> {
+def Kernel_AttentionOp : Kernel_LaunchOp<"attention", [AttrSizedOperandSegments]> {
   let summary = "Causal grouped-query attention over the pages.";
   let description = [{
     `qopt.paged_attention`: scores and an online softmax in float32, page after
     page in order; a page's scores beyond the query's position do not count.
+
+    Blocks that share the pages of a row need workspaces: partial results
+    `[T, heads * pages * (head_dim + 2)]` of float32, where pages are those of the
+    longest sequence, and a persistent ticket for each KV head `[T, kv_heads]`.
 
     ```mlir
     kernel.attention ins(%q, %cache, %batch) outs(%y)
@@ -231,11 +242,12 @@ def Kernel_AttentionOp : Kernel_LaunchOp<"attention"> {
     ```
   }];
   let arguments = !con((ins Kernel_Buffer:$query, QOpt_KVCacheType:$cache, QOpt_BatchType:$batch,
-                            Variadic<Kernel_Buffer>:$outs, I64Attr:$layer, I64Attr:$num_heads,
+                            Variadic<Kernel_Buffer>:$outs, Variadic<Kernel_Buffer>:$workspaces,
+                            I64Attr:$layer, I64Attr:$num_heads,
                             F64Attr:$scale), common);
   let assemblyFormat = [{
-    `ins` `(` $query `,` $cache `,` $batch `)` `outs` `(` $outs `)` attr-dict `:`
-    functional-type(operands, results)
+    `ins` `(` $query `,` $cache `,` $batch `)` `outs` `(` $outs `)`
+    (`workspaces` `(` $workspaces^ `)`)? attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
 }

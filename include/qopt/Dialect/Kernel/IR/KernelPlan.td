@@ -23,16 +23,26 @@ def Kernel_PlanOp : Kernel_Op<"plan", [Symbol, IsolatedFromAbove, SingleBlock, N
     Serves steps of up to `max_tokens` tokens that ask for the logits of up to
     `max_logit_rows` of them. `arena_bytes` is set by `kernel-plan-memory`.
 
+    A plan of kind `decode` serves steps in which every token is of another
+    sequence, one of kind `mixed` any step. Where `query_tile` is given, attention
+    takes that many consecutive tokens of a sequence at once, at most; the runtime
+    lists these tiles.
+
     ```mlir
     kernel.plan @step_16 max_tokens = 16 max_logit_rows = 16 arena_bytes = 8192 { ... }
+    kernel.plan @step_decode_8 kind = decode max_tokens = 8 max_logit_rows = 8 { ... }
+    kernel.plan @step_64 max_tokens = 64 max_logit_rows = 64 query_tile = 21 { ... }
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$max_tokens, I64Attr:$max_logit_rows,
-                       OptionalAttr<I64Attr>:$arena_bytes);
+  let arguments = (ins SymbolNameAttr:$sym_name,
+                       DefaultValuedAttr<Kernel_PlanKindAttr, "::qopt::kernel::PlanKind::Mixed">:$kind,
+                       I64Attr:$max_tokens, I64Attr:$max_logit_rows,
+                       OptionalAttr<I64Attr>:$query_tile, OptionalAttr<I64Attr>:$arena_bytes);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    $sym_name `max_tokens` `=` custom<Integer>($max_tokens)
+    $sym_name (`kind` `=` `` $kind^)? `max_tokens` `=` custom<Integer>($max_tokens)
     `max_logit_rows` `=` custom<Integer>($max_logit_rows)
+    (`query_tile` `=` custom<Integer>($query_tile)^)?
     (`arena_bytes` `=` custom<Integer>($arena_bytes)^)? attr-dict-with-keyword $body
   }];
   let hasVerifier = 1;
@@ -96,17 +106,22 @@ def Kernel_AllocOp : Kernel_Op<"alloc", [MemoryEffects<[MemAlloc]>]> {
   let summary = "A buffer of the arena.";
   let description = [{
     One row for each token, or for each logit row. `offset` is its place in the
-    plan's arena in bytes, set by `kernel-plan-memory`.
+    plan's arena in bytes, set by `kernel-plan-memory`. A `persistent` buffer is in
+    the model's state instead: zero before the first step, kept from step to step
+    and shared by all plans, whose persistent buffers lie over each other.
 
     ```mlir
     %x = kernel.alloc {offset = 4096 : i64} : memref<?x576xbf16>
+    %t = kernel.alloc persistent : memref<?x3xi32>
     %l = kernel.alloc rows = logit_rows : memref<?x49152xf32>
     ```
   }];
   let arguments = (ins DefaultValuedAttr<Kernel_RowsAttr, "::qopt::kernel::Rows::Tokens">:$rows,
-                       OptionalAttr<I64Attr>:$offset);
+                       OptionalAttr<I64Attr>:$offset, UnitAttr:$persistent);
   let results = (outs Kernel_Buffer:$result);
-  let assemblyFormat = "(`rows` `=` `` $rows^)? attr-dict `:` type($result)";
+  let assemblyFormat = [{
+    (`rows` `=` `` $rows^)? (`persistent` $persistent^)? attr-dict `:` type($result)
+  }];
   let hasVerifier = 1;
 }
 

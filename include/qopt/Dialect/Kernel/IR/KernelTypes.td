@@ -19,6 +19,7 @@ include "qopt/Dialect/QOpt/IR/QOptTypes.td"
 
 def Kernel_StepInputAttr : EnumAttr<Kernel_Dialect, Kernel_StepInput, "step_input">;
 def Kernel_RowsAttr : EnumAttr<Kernel_Dialect, Kernel_Rows, "rows">;
+def Kernel_PlanKindAttr : EnumAttr<Kernel_Dialect, Kernel_PlanKind, "plan_kind">;
 
 //===----------------------------------------------------------------------===//
 // Attributes
@@ -51,11 +52,35 @@ def Kernel_LayoutAttr : Kernel_Attr<"Layout", "layout"> {
     leaves two neighbours in the word's halves. 8-bit integers are stored offset
     by 128: an instruction that multiplies unsigned by signed bytes takes the
     activations as they are.
+
+    `swizzled` and `fragment`, for CUDA: output channels in units of 16, N padded
+    with zero rows to a multiple of 64.
+
+    `swizzled` holds bf16, `i8` (signed, as it is) or `f8E4M3FN` per channel:
+    `[N/16][K bytes/128][16 rows][128 bytes]`, K padded to 128 bytes; of the eight
+    16-byte chunks of a row, chunk c stands at `c ^ (row mod 8)`, as `wgmma` and
+    the tensor copy have it. The scales `[N padded]` follow.
+
+    `fragment` holds integers that share scales in groups, or a channel's: blocks
+    `[N/16][K/group]`, each the codes, then `scales[16]` and, if affine,
+    `minima[16]`. Codes stand as the A fragments of m16k16 steps: register i of
+    lane 4 g + j in step s holds the elements `(g + 8 (i mod 2), 16 s + 8 (i/2) +
+    2 j + e)`, e in 0, 1.
+
+    - 4 bits: a word of 32 bits for each lane and step, register i's element e at
+      bit `4 i + 16 e`; `i4` stored offset by 8, `ui4` as it is.
+    - 8 bits: two words, word h with the bytes of register 2h (e = 0, 1), then of
+      2h + 1; stored offset by 128.
+    - The words of a lane are side by side, up to v = 4: `[words/v][32 lanes][v]`.
+
+    `interleave = 1`: the rows are two stacked sources of N/2, in groups of 8 by
+    turns: a unit has 8 rows of the first and the same 8 of the second.
   }];
   let parameters = (ins EnumParameter<Kernel_LayoutKind>:$kind,
                         DefaultValuedParameter<"int64_t", "0">:$tile_n,
-                        DefaultValuedParameter<"int64_t", "0">:$k_pack);
-  let assemblyFormat = "`<` $kind (`,` struct($tile_n, $k_pack)^)? `>`";
+                        DefaultValuedParameter<"int64_t", "0">:$k_pack,
+                        DefaultValuedParameter<"int64_t", "0">:$interleave);
+  let assemblyFormat = "`<` $kind (`,` struct($tile_n, $k_pack, $interleave)^)? `>`";
   let genVerifyDecl = 1;
 }
 

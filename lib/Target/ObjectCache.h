@@ -14,8 +14,8 @@
 /// may write to is not used.
 ///
 //===----------------------------------------------------------------------===//
-#ifndef QOPT_LIB_TARGET_CPU_OBJECTCACHE_H
-#define QOPT_LIB_TARGET_CPU_OBJECTCACHE_H
+#ifndef QOPT_LIB_TARGET_OBJECTCACHE_H
+#define QOPT_LIB_TARGET_OBJECTCACHE_H
 
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/SmallVector.h"
@@ -53,4 +53,4 @@ private:
 
 } // namespace qopt
 
-#endif // QOPT_LIB_TARGET_CPU_OBJECTCACHE_H
+#endif // QOPT_LIB_TARGET_OBJECTCACHE_H

@@ -1,0 +1,60 @@
+//===- CUDATarget.h - Kernels for NVIDIA Hopper -----------------*- C++ -*-===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+///
+/// \file
+/// From `kernel` plans to cubins: every launch becomes a `__global__` function of
+/// CUDA C++ that instantiates a template of lib/Target/CUDA/device with a constant
+/// configuration, compiled by NVRTC. docs/rfcs/0001-cuda-target.md has the layouts
+/// and the parameters.
+///
+//===----------------------------------------------------------------------===//
+#ifndef QOPT_TARGET_CUDA_CUDATARGET_H
+#define QOPT_TARGET_CUDA_CUDATARGET_H
+
+#include "qopt/Target/Target.h"
+
+namespace qopt {
+
+/// cuda:sm_90a.
+llvm::Expected<std::unique_ptr<Target>> createCUDATarget(llvm::StringRef name);
+
+/// The layout of a weight [N, K], null where no kernel reads the element type.
+kernel::LayoutAttr cudaLayout(mlir::RankedTensorType type);
+
+/// The image of a weight in units of 64 channels.
+llvm::Expected<std::unique_ptr<TilePacker>>
+createCUDAPacker(kernel::PackedType type, llvm::ArrayRef<const WeightTensor *> sources, bool keep);
+
+/// How a gemm or an attention of `plan` is cut; null for other launches.
+kernel::ScheduleAttr cudaSchedule(mlir::Operation *launch, kernel::PlanOp plan);
+
+/// The text of one kernel.
+struct KernelSource {
+  std::string entry;
+  std::string text;
+};
+
+/// Gives every launch of every plan its `entry`; launches that do the same share
+/// one. Reports what has no kernel.
+mlir::LogicalResult assignCUDAEntries(mlir::ModuleOp module);
+
+/// The kernels of the launches in order of first use.
+mlir::FailureOr<std::vector<KernelSource>> emitCUDA(mlir::ModuleOp module);
+
+/// Grid and tensor maps of a launch with a schedule.
+LaunchForm cudaLaunchForm(mlir::Operation *launch);
+
+/// Compiles each kernel by NVRTC, side by side, or takes it from `cacheFolder`.
+llvm::Expected<CompiledCode> compileCUDA(llvm::ArrayRef<KernelSource> sources,
+                                         llvm::StringRef cacheFolder);
+
+/// Makes `--kernel-to-cuda` available to a translation tool.
+void registerToCUDATranslation();
+
+} // namespace qopt
+
+#endif // QOPT_TARGET_CUDA_CUDATARGET_H
