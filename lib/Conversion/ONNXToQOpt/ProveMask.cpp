@@ -26,12 +26,21 @@ constexpr double hides = -1.0e4;
 // The longest window that is looked for: larger numbers bound any index.
 constexpr int64_t mostTokens = 1 << 17;
 
-/// Integers in the operators that make `values`: what a window or a length that
-/// was fixed at export would be.
-std::set<int64_t> constantsBehind(ArrayRef<Value> values) {
-  std::set<int64_t> constants;
-  llvm::SetVector<Value> seen(values.begin(), values.end());
+/// What masks are made of.
+struct MaskSlice {
+  std::set<int64_t> constants; ///< a window or a length that was fixed at export is one
+  llvm::SetVector<Value> rows; ///< raised values, whose shapes the masks depend on
+};
+
+/// `isRows` tells raised values, where the slice ends.
+MaskSlice maskSliceOf(ArrayRef<Value> masks, llvm::function_ref<bool(Value)> isRows) {
+  MaskSlice slice;
+  llvm::SetVector<Value> seen(masks.begin(), masks.end());
   for (size_t i = 0; i < seen.size(); ++i) {
+    if (isRows(seen[i])) {
+      slice.rows.insert(seen[i]);
+      continue;
+    }
     if (ElementsAttr elements = constantElements(seen[i])) {
       llvm::Expected<Tensor> tensor = fromElements(elements);
       if (!tensor) {
@@ -39,17 +48,17 @@ std::set<int64_t> constantsBehind(ArrayRef<Value> values) {
         continue;
       }
       for (int64_t value : tensor->ints)
-        constants.insert(value < 0 && value != INT64_MIN ? -value : value);
+        slice.constants.insert(value < 0 && value != INT64_MIN ? -value : value);
       for (double value : tensor->reals)
         if (std::fabs(value) < 1e9)
-          constants.insert(static_cast<int64_t>(std::fabs(value)));
+          slice.constants.insert(static_cast<int64_t>(std::fabs(value)));
     }
     if (Operation *op = seen[i].getDefiningOp())
       for (Value operand : op->getOperands())
         if (!isa<NoneType>(operand.getType()))
           seen.insert(operand);
   }
-  return constants;
+  return slice;
 }
 
 std::vector<MaskCase> maskCases(const GraphInputs &inputs, const std::set<int64_t> &constants) {
@@ -105,17 +114,10 @@ llvm::Expected<std::vector<int64_t>> alignMask(ArrayRef<int64_t> mask, const Mas
   return indices;
 }
 
-llvm::Error proveCase(const GraphInputs &inputs, ArrayRef<Value> additive, ArrayRef<Value> allowed,
+llvm::Error proveCase(Evaluator &evaluator, ArrayRef<Value> additive, ArrayRef<Value> allowed,
                       const MaskCase &test) {
-  EvaluatorOptions options;
-  options.maxElements = 1 << 23; // a few rows of a long square mask are not worth the whole
-  Evaluator evaluator(options);
-  inputs.bind(evaluator, test.step);
   auto [batch, seq, past] = test.step;
   int64_t total = past + seq;
-  if (inputs.mask)
-    evaluator.bind(inputs.mask, makeInts(cast<ShapedType>(inputs.mask.getType()).getElementType(),
-                                         {batch, total}, test.attentionMask));
   std::vector<bool> seen(batch * (seq - test.firstQuery) * total, true);
   std::vector<double> added(seen.size(), 0.0);
   for (Value mask : llvm::concat<const Value>(additive, allowed)) {
@@ -158,12 +160,24 @@ llvm::Error proveCase(const GraphInputs &inputs, ArrayRef<Value> additive, Array
 
 } // namespace
 
-llvm::Error qopt::onnx_graph::proveMask(const GraphInputs &inputs, ArrayRef<Value> additive,
-                                        ArrayRef<Value> allowed) {
+llvm::Error Raiser::proveMask(ArrayRef<Value> additive, ArrayRef<Value> allowed) {
   SmallVector<Value> all(additive);
   all.append(allowed.begin(), allowed.end());
-  for (const MaskCase &test : maskCases(inputs, constantsBehind(all)))
-    if (llvm::Error error = proveCase(inputs, additive, allowed, test))
+  MaskSlice slice = maskSliceOf(
+      all, [&](Value value) { return raised.contains(value) && rowsShape(value, StepShape{}); });
+  for (const MaskCase &test : maskCases(inputs, slice.constants)) {
+    EvaluatorOptions options;
+    options.maxElements = 1 << 23; // two rows of a long square mask are not worth the whole
+    Evaluator evaluator(options);
+    inputs.bind(evaluator, test.step);
+    if (inputs.mask)
+      evaluator.bind(inputs.mask, makeInts(cast<ShapedType>(inputs.mask.getType()).getElementType(),
+                                           {test.step.batch, test.step.past + test.step.seq},
+                                           test.attentionMask));
+    for (Value rows : slice.rows)
+      evaluator.bind(rows, makeUnknown(type, *rowsShape(rows, test.step)));
+    if (llvm::Error error = proveCase(evaluator, additive, allowed, test))
       return error;
+  }
   return llvm::Error::success();
 }

@@ -53,10 +53,7 @@ void Raiser::bindSample(Evaluator &evaluator, const AttentionMatch &match, const
   integers(inputs.mask, past + seq, sample.mask);
   Type wide = builder.getF64Type();
   auto rows = [&](Value value, const std::vector<double> &values) {
-    // The shape that the graph's value has for this step: [batch, seq, width] or flat.
-    Shape shape{batch, seq, widthOf(look(value))};
-    if (shapeAt(0, value).size() == 2)
-      shape = {batch * seq, widthOf(look(value))};
+    Shape shape = rowsShape(value, sample.step).value_or(Shape{batch, seq, widthOf(look(value))});
     evaluator.bind(value, makeReals(wide, shape, values));
   };
   rows(match.query, sample.query);
@@ -305,7 +302,7 @@ bool Raiser::raiseAttention(Value sink) {
   // Layers share their mask; what is proved once is.
   std::pair masks(match.additive, match.allowed);
   if (!llvm::is_contained(provedMasks, masks)) {
-    if (llvm::Error error = proveMask(inputs, match.additive, match.allowed))
+    if (llvm::Error error = proveMask(match.additive, match.allowed))
       return fail(match.softmax, llvm::toString(std::move(error)));
     provedMasks.push_back(std::move(masks));
   }

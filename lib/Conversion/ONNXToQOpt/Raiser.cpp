@@ -36,6 +36,18 @@ int64_t Raiser::widthOf(Value value) const {
   return cast<RankedTensorType>(value.getType()).getShape().back();
 }
 
+std::optional<Shape> Raiser::rowsShape(Value value, StepShape step) {
+  int64_t width = widthOf(look(value));
+  auto three = [&](StepShape of) { return Shape{of.batch, of.seq, width}; };
+  auto flat = [&](StepShape of) { return Shape{of.batch * of.seq, width}; };
+  Shape shape = shapeAt(0, value);
+  if (shape == three(probes[0]))
+    return three(step);
+  if (shape == flat(probes[0]))
+    return flat(step);
+  return std::nullopt;
+}
+
 /// What the error says about operators that a decomposition or another export
 /// would bring within reach.
 static std::string nearestForm(NodeOp node) {

@@ -52,6 +52,9 @@ private:
   void raise(NodeOp node, unsigned result, mlir::Value value);
   mlir::RankedTensorType rowsBy(int64_t width) const;
   int64_t widthOf(mlir::Value raisedValue) const;
+  /// The shape that a raised value of the graph has for a step, [batch, seq, width] or
+  /// flat; nothing when it has another one.
+  std::optional<Shape> rowsShape(mlir::Value value, StepShape step);
 
   // Views.cpp
   /// The raised value that `value` is a view of, with the elements in the same
@@ -82,6 +85,13 @@ private:
   bool matchAttention(AttentionMatch &match);
   bool matchMasks(AttentionMatch &match);
   bool findRotatedKey(AttentionMatch &match);
+
+  // ProveMask.cpp
+  /// Whether masks hide exactly later tokens and padding from each query that is
+  /// one of a token, at small steps and beyond every constant they contain. The
+  /// error tells a query and a key where they differ. `additive` values are added
+  /// to scores, `allowed` ones say what stays.
+  llvm::Error proveMask(llvm::ArrayRef<mlir::Value> additive, llvm::ArrayRef<mlir::Value> allowed);
 
   // RaiseAttention.cpp
   struct Sample;
@@ -128,13 +138,6 @@ private:
   using Masks = std::pair<llvm::SmallVector<mlir::Value>, llvm::SmallVector<mlir::Value>>;
   llvm::SmallVector<Masks> provedMasks;
 };
-
-/// Whether masks hide exactly later tokens and padding from each query that is
-/// one of a token, at small steps and beyond every constant they contain. The
-/// error tells a query and a key where they differ.
-/// `additive` values are added to scores, `allowed` ones say what stays.
-llvm::Error proveMask(const GraphInputs &inputs, llvm::ArrayRef<mlir::Value> additive,
-                      llvm::ArrayRef<mlir::Value> allowed);
 
 } // namespace qopt::onnx_graph
 
