@@ -15,6 +15,7 @@
 
 #include "gemm.cuh"
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -377,6 +378,11 @@ constexpr GemmConfig tiled(GemmConfig c, bool wgmma, int tile_n, int tile_t, int
   return c;
 }
 
+constexpr GemmConfig shared_columns(GemmConfig c, int k_warps) {
+  c.k_warps = k_warps;
+  return c;
+}
+
 /// The tiles of a format that a test compares.
 template <GemmConfig base, Kind kind> static void add_tiles(std::vector<Case> &cases) {
   constexpr bool kFragment = is_fragment(base), kWide = base.codes == Codes::bf16 || kFragment;
@@ -388,6 +394,11 @@ template <GemmConfig base, Kind kind> static void add_tiles(std::vector<Case> &c
     add<tiled(base, false, 64, 32, 2 * kStage, 3), kind>(cases);
     if constexpr (!base.affine)
       add<tiled(base, false, 128, 64, kStage, 3), kind>(cases);
+  }
+  if constexpr (base.codes == Codes::s8 || (kFragment && !is_per_channel(base))) {
+    add<shared_columns(tiled(base, false, 16, 8, 8 * kRow, 3), 4), kind>(cases);
+    add<shared_columns(tiled(base, false, 32, 16, 4 * kRow, 3), 2), kind>(cases);
+    add<shared_columns(tiled(base, false, 32, 32, 2 * kStage, 3), 2), kind>(cases);
   }
   if constexpr (kFragment) {
     add<tiled(base, true, 64, 8, 2 * kStage, 4), kind>(cases);
@@ -416,11 +427,11 @@ static std::vector<Case> test_cases() {
   add_tiles<swizzled(Codes::bf16, 320, 53248), Kind::residual>(c);
   add_tiles<swizzled(s8, 1536, 576, Number::f32), Kind::plain>(c);
   add_tiles<swizzled(s8, 1024, 8192, Number::bf16, true), Kind::gated>(c);
-  add_tiles<swizzled(s8, 72, 200, Number::f16), Kind::residual>(c);
+  add_tiles<swizzled(s8, 72, 208, Number::f16), Kind::residual>(c);
   add_tiles<swizzled(s8, 576, 14336, Number::f32), Kind::logits>(c);
   add_tiles<swizzled(Codes::e4m3, 1536, 576, Number::f32), Kind::plain>(c);
   add_tiles<swizzled(Codes::e4m3, 1024, 4096, Number::bf16, true), Kind::gated>(c);
-  add_tiles<swizzled(Codes::e4m3, 72, 200, Number::f16), Kind::residual>(c);
+  add_tiles<swizzled(Codes::e4m3, 72, 208, Number::f16), Kind::residual>(c);
   add_tiles<swizzled(Codes::e4m3, 576, 14336, Number::f32), Kind::logits>(c);
   add_tiles<grouped(s4, 576, 1536, 128, false), Kind::residual>(c);
   add_tiles<grouped(s4, 1024, 4096, 128, false, Number::bf16, true), Kind::gated>(c);
@@ -447,7 +458,7 @@ static const char *name_of(Codes codes) {
 static std::string tile_name(const GemmConfig &c) {
   return std::string(c.wgmma ? "wgmma " : "mma ") + std::to_string(c.tile_n) + "x" +
          std::to_string(c.tile_t) + " k" + std::to_string(c.k_stage) + " s" +
-         std::to_string(c.stages);
+         std::to_string(c.stages) + (c.k_warps > 1 ? " w" + std::to_string(c.k_warps) : "");
 }
 
 //===- A layer on the device ----------------------------------------------===//
@@ -546,10 +557,24 @@ static void launch(const Case &test, Operands &operands, q::TensorMap &map, cuda
   CHECK(cudaLaunchKernelExC(&config, test.kernel, arguments));
 }
 
+/// Ends the program if the kernel does not end: a lost arrival at an mbarrier.
+static void finish(const Case &test, int rows) {
+  const auto begin = std::chrono::steady_clock::now();
+  while (cudaStreamQuery(nullptr) == cudaErrorNotReady)
+    if (std::chrono::steady_clock::now() - begin > std::chrono::seconds(5)) {
+      std::printf("FAILED: %s %s with %d tokens hangs\n", name_of(test.config.codes),
+                  tile_name(test.config).c_str(), rows);
+      std::fflush(stdout);
+      std::_Exit(1);
+    }
+  CHECK(cudaDeviceSynchronize());
+}
+
 //===- check --------------------------------------------------------------===//
 
 static bool same_layer(const Case &a, const Case &b) {
-  GemmConfig x = tiled(a.config, false, 0, 0, 0, 0), y = tiled(b.config, false, 0, 0, 0, 0);
+  GemmConfig x = shared_columns(tiled(a.config, false, 0, 0, 0, 0), 1);
+  GemmConfig y = shared_columns(tiled(b.config, false, 0, 0, 0, 0), 1);
   return x == y && a.kind == b.kind;
 }
 
@@ -587,7 +612,7 @@ static int check_layer(const std::vector<Case> &cases) {
     Operands o{to, layer.residual, layer.bias, layer.x_scales, layer.image, rows};
     q::TensorMap map = tensor_map(test.config, layer.x, rows);
     launch(test, o, map, nullptr);
-    CHECK(cudaDeviceSynchronize());
+    finish(test, rows);
   };
   for (const Case &test : cases) {
     const bool is_first = &test == &cases[0];
@@ -628,7 +653,6 @@ static int check_layer(const std::vector<Case> &cases) {
               failures ? "FAILED" : "ok    ", name_of(c.codes), c.n, c.k, c.group,
               c.affine ? "affine " : "", c.pair ? "pair" : "", int(c.scale), int(kind),
               cases.size(), errors[0], errors[1]);
-  std::fflush(stdout);
   for (void *p : {(void *)sums, (void *)result, (void *)first, (void *)output, (void *)poison})
     CHECK(cudaFree(p));
   return failures;
@@ -746,7 +770,6 @@ static int time_all(const std::string &format) {
       std::printf("%-6s %6dx%-6d T %-5d %-24s %5d KB %9.2f us %6.0f GB/s %5.1f %% %6.0f TFLOP/s\n",
                   name_of(c.codes), c.n, c.k, t, tile_name(c).c_str(), shared_bytes(c) / 1024, us,
                   gb, 100 * gb / ceiling, tf);
-      std::fflush(stdout);
     }
     CHECK(cudaFree(images));
     CHECK(cudaFree(output));
@@ -762,11 +785,33 @@ template <Codes codes> static void add_timed(std::vector<Case> &c) {
     constexpr int kDeep = codes == Codes::bf16 ? 256 : 512; // columns of 512 bytes or fewer
     constexpr int kRow = codes == Codes::bf16 ? 64 : 128;
     constexpr bool kWgmma = codes == Codes::e4m3;
-    add<tiled(base, kWgmma, 16, 8, kDeep, 8), kind>(c);
-    add<tiled(base, kWgmma, 32, 8, kDeep, 5), kind>(c);
-    add<tiled(base, kWgmma, kWgmma ? 64 : 64, 8, kDeep, 3), kind>(c);
-    add<tiled(base, kWgmma, 32, 16, kDeep, 4), kind>(c);
-    add<tiled(base, kWgmma, 64, 32, kDeep / 2, 4), kind>(c);
+    if constexpr (codes == Codes::s4) {
+      add<shared_columns(tiled(base, false, 16, 8, 512, 8), 4), kind>(c);
+      add<shared_columns(tiled(base, false, 32, 8, 1024, 3), 4), kind>(c);
+      add<shared_columns(tiled(base, false, 32, 8, 512, 4), 4), kind>(c);
+      add<shared_columns(tiled(base, false, 32, 8, 512, 6), 2), kind>(c);
+      add<shared_columns(tiled(base, false, 64, 8, 512, 3), 2), kind>(c);
+      add<shared_columns(tiled(base, false, 64, 8, 512, 3), 4), kind>(c);
+      add<shared_columns(tiled(base, false, 32, 16, 512, 4), 4), kind>(c);
+      add<shared_columns(tiled(base, false, 32, 32, 512, 3), 4), kind>(c);
+      add<shared_columns(tiled(base, false, 64, 32, 512, 2), 4), kind>(c);
+    } else if constexpr (codes == Codes::s8) {
+      add<shared_columns(tiled(base, false, 16, 8, 512, 8), 2), kind>(c);
+      add<shared_columns(tiled(base, false, 32, 8, 512, 5), 4), kind>(c);
+      add<shared_columns(tiled(base, false, 64, 8, 512, 3), 2), kind>(c);
+      add<shared_columns(tiled(base, false, 32, 16, 512, 4), 4), kind>(c);
+      add<shared_columns(tiled(base, false, 32, 32, 512, 3), 4), kind>(c);
+      add<shared_columns(tiled(base, false, 64, 32, 512, 2), 2), kind>(c);
+    } else {
+      if constexpr (codes == Codes::bf16)
+        add<tiled(base, false, 32, 8, kDeep, 5), kind>(c);
+      add<tiled(base, true, 16, 8, kDeep, 8), kind>(c);
+      add<tiled(base, true, 32, 8, kDeep, 5), kind>(c);
+      add<tiled(base, true, 64, 8, kDeep, 3), kind>(c);
+      add<tiled(base, true, 32, 16, kDeep, 4), kind>(c);
+      add<tiled(base, true, 32, 32, kDeep, 3), kind>(c);
+      add<tiled(base, true, 32, 64, kDeep / 2, 4), kind>(c);
+    }
     add<tiled(base, true, 64, 64, kRow * 2, 4), kind>(c);
     add<tiled(base, true, 128, 128, kRow, kFragment ? 5 : 6), kind>(c);
     if constexpr (!kFragment)
@@ -787,6 +832,7 @@ static std::vector<Case> timed_cases() {
 }
 
 int main(int argc, char **argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
   std::string part = argc > 1 ? argv[1] : "", format = argc > 2 ? argv[2] : "";
   if (part == "check")
     return check_all(format);

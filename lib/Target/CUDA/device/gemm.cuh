@@ -60,8 +60,8 @@ __device__ __forceinline__ void compute(const Ring<config> &ring, const float *x
     const int group = warp_index() / 4;
     named_barrier_sync(1, 32 * consumer_warps(config));
     tile.store_staged(sums, ring.base + group * config.tile_t * kStagedRow * 4, group, 2 + group);
-  } else if (warp_index() < kTileUnits) {
-    tile.store(sums, warp_index());
+  } else if (warp_index() % config.k_warps == 0 && warp_index() / config.k_warps < kTileUnits) {
+    tile.store(sums, warp_index() / config.k_warps);
   }
 }
 

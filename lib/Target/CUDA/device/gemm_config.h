@@ -32,16 +32,17 @@ enum class Number { bf16, f16, f32, s8, e4m3 };
 
 struct GemmConfig {
   Codes codes;
-  int n, k;     // channels, columns; both multiples of 8, not padded
-  int group;    // weight-only: columns that share a scale, 32, 64 x i or (per channel) k
-  bool affine;  // weight-only: w = scale * code + minimum
-  Number scale; // type of scales and minima: bf16, f16 or f32
-  int tile_n;   // channels of a block: 16, 32, 64 x i
-  int tile_t;   // tokens of a block: 8, 16, 32, 64, 96, 128, 192, 256
-  int k_stage;  // columns of a stage: whole groups, and 128 x i bytes of a token
-  int stages;   // stages of the ring
-  bool wgmma;   // products of warpgroups; else of warps (mma.sync, not for e4m3)
-  bool pair;    // interleaved gate and up: y [t, n / 2] of two accumulators an element
+  int n, k;        // channels, columns; both multiples of 8, not padded
+  int group;       // weight-only: columns that share a scale, 32, 64 x i or (per channel) k
+  bool affine;     // weight-only: w = scale * code + minimum
+  Number scale;    // type of scales and minima: bf16, f16 or f32
+  int tile_n;      // channels of a block: 16, 32, 64 x i
+  int tile_t;      // tokens of a block: 8, 16, 32, 64, 96, 128, 192, 256
+  int k_stage;     // columns of a stage: whole groups, and 128 x i bytes of a token
+  int stages;      // stages of the ring
+  bool wgmma;      // products of warpgroups; else of warps (mma.sync, not for e4m3)
+  bool pair;       // interleaved gate and up: y [t, n / 2] of two accumulators an element
+  int k_warps = 1; // mma.sync, s8 or groups: warps of a unit, which share its columns
 
   constexpr bool operator==(const GemmConfig &) const = default;
 };
@@ -153,7 +154,7 @@ QOPT_BOTH_SIDES constexpr int consumer_groups(const GemmConfig &c) {
   return gemm_detail::ceil_div(c.tile_n, 64);
 }
 QOPT_BOTH_SIDES constexpr int consumer_warps(const GemmConfig &c) {
-  return c.wgmma ? 4 * consumer_groups(c) : c.tile_n / kUnit;
+  return c.wgmma ? 4 * consumer_groups(c) : c.tile_n / kUnit * c.k_warps;
 }
 /// Two warpgroups and more share out the registers by role; the producer then has a
 /// warpgroup of its own.
@@ -163,8 +164,10 @@ QOPT_BOTH_SIDES constexpr bool shares_registers(const GemmConfig &c) {
 QOPT_BOTH_SIDES constexpr int threads(const GemmConfig &c) {
   return 32 * consumer_warps(c) + (shares_registers(c) ? 128 : 32);
 }
+/// Registers of a thread after the exchange: together what the block was launched with,
+/// 168 x 384, 128 x 512 or 96 x 640 threads.
 QOPT_BOTH_SIDES constexpr int consumer_registers(const GemmConfig &c) {
-  return consumer_groups(c) == 2 ? 240 : consumer_groups(c) == 3 ? 160 : 112;
+  return consumer_groups(c) == 2 ? 232 : consumer_groups(c) == 3 ? 160 : 112;
 }
 QOPT_BOTH_SIDES constexpr int producer_registers(const GemmConfig &c) {
   return consumer_groups(c) == 2 ? 40 : 32;
@@ -180,15 +183,25 @@ QOPT_BOTH_SIDES constexpr int output_stage_bytes(const GemmConfig &c) {
   return stages_output(c) ? consumer_groups(c) * c.tile_t * kStagedRow * 4 : 0;
 }
 
+/// Where the warps of a unit give each other their sums: a 32-lane row of float32 or
+/// integers for each accumulator of a warp, for each group of two stages, or each warp.
+QOPT_BOTH_SIDES constexpr int unit_exchange_bytes(const GemmConfig &c) {
+  int rows = is_fragment(c) ? 2 * stage_blocks(c) * (c.affine ? 2 : 1) : c.k_warps;
+  return c.k_warps == 1 ? 0 : rows * (c.tile_t / 2) * kRowBytes;
+}
+
 /// Shared memory of the ring. A warpgroup reads 64 channels even if the tile has fewer:
 /// what lies behind the last stage must exist.
 QOPT_BOTH_SIDES constexpr int ring_bytes(const GemmConfig &c) {
   int behind = c.wgmma && c.tile_n < 64 ? (64 - c.tile_n) * kRowBytes : 0;
   return c.stages * stage_bytes(c) + behind;
 }
-QOPT_BOTH_SIDES constexpr int barriers_offset(const GemmConfig &c) {
+QOPT_BOTH_SIDES constexpr int exchange_offset(const GemmConfig &c) {
   int ring = ring_bytes(c), output = output_stage_bytes(c);
   return gemm_detail::round_up(ring > output ? ring : output, 16);
+}
+QOPT_BOTH_SIDES constexpr int barriers_offset(const GemmConfig &c) {
+  return exchange_offset(c) + c.tile_n / kUnit * unit_exchange_bytes(c);
 }
 /// Dynamic shared memory of a block: the ring, then two mbarriers a stage.
 QOPT_BOTH_SIDES constexpr int shared_bytes(const GemmConfig &c) {
@@ -217,6 +230,13 @@ QOPT_BOTH_SIDES constexpr const char *reason_invalid(const GemmConfig &c) {
     return "a group must have 32 columns, a multiple of 64, or all";
   if (c.k_stage % box_columns(c) || (!is_per_channel(c) && c.k_stage % block_columns(c)))
     return "a stage must have whole rows of 128 bytes and whole groups";
+  if (c.k_warps != 1 && (c.wgmma || is_per_channel(c) || c.codes == Codes::bf16))
+    return "only s8 and groups share columns among the warps of a unit";
+  if (c.k_warps != 1 && c.k_warps != 2 && c.k_warps != 4)
+    return "k_warps must be 1, 2 or 4";
+  if (stage_blocks(c) % c.k_warps ||
+      (c.k_warps != 1 && is_fragment(c) && stage_blocks(c) / c.k_warps * c.group % 64))
+    return "each of k_warps needs whole groups and rows of 128 bytes of a stage";
   if (c.stages < 2)
     return "a ring needs two stages";
   if (shared_bytes(c) > 232448)

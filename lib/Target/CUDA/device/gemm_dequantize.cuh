@@ -112,9 +112,9 @@ template <GemmConfig config> struct GroupScales {
 
   /// total += scale * acc, then total += minimum * sum(x): in this order everywhere.
   __device__ __forceinline__ float add(float total, float acc, float sum, int half) const {
-    total = __fmaf_rn(scale[half], acc, total);
+    total = __fmaf_rn(half ? scale[1] : scale[0], acc, total);
     if constexpr (config.affine)
-      total = __fmaf_rn(minimum[half], sum, total);
+      total = __fmaf_rn(half ? minimum[1] : minimum[0], sum, total);
     return total;
   }
 };

@@ -3,7 +3,9 @@
 // Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// For few tokens: a warp has one unit, 16 channels, and all tokens of the tile.
+// For few tokens: a warp has one unit, 16 channels, and all tokens of the tile; or
+// k_warps warps share the columns of a unit, since one warp's chain of products is too
+// slow for long K: integers are added at the end, sums of groups in the order of groups.
 // sums[4 i + r] of a thread is (channel lane / 4 + 8 (r / 2), token 8 i + 2 (lane % 4) +
 // r % 2), as in wgmma.cuh.
 //
@@ -51,7 +53,7 @@ template <GemmConfig config> struct TokenFragments {
 template <GemmConfig config, class Sum>
 __device__ __forceinline__ void sum_swizzled_stage(Sum (&sums)[config.tile_t / 2],
                                                    const Ring<config> &ring, int stage, int unit,
-                                                   int index) {
+                                                   int part, int index) {
   constexpr int kTiles = config.tile_t / 8;
   const TokenFragments<config> tokens(ring.tokens(stage));
   // Row lane % 16 of the unit, chunk lane / 16 of each step's two.
@@ -60,7 +62,8 @@ __device__ __forceinline__ void sum_swizzled_stage(Sum (&sums)[config.tile_t / 2
   const uint32_t chunk = (lane_index() / 16 ^ lane_index() % 8) * 16;
   const int count = blocks_of_stage<config>(index);
 #pragma unroll
-  for (int block = 0; block < stage_blocks(config); ++block) {
+  for (int i = 0; i < stage_blocks(config) / config.k_warps; ++i) {
+    const int block = i * config.k_warps + part;
     if (block >= count)
       break;
 #pragma unroll
@@ -139,14 +142,15 @@ template <GemmConfig config, int groups> struct GroupSums {
 
 /// Groups that a warp sums side by side, for independent chains of products.
 template <GemmConfig config> __device__ constexpr int parallel_groups() {
+  constexpr int kOfWarp = stage_blocks(config) / config.k_warps;
   constexpr int kFit = config.tile_t <= 16 ? 4 : config.tile_t <= 32 ? 2 : 1;
-  int groups = stage_blocks(config) < kFit ? stage_blocks(config) : kFit;
-  while (stage_blocks(config) % groups)
+  int groups = kOfWarp < kFit ? kOfWarp : kFit;
+  while (kOfWarp % groups)
     --groups;
   return groups;
 }
 
-/// Fragment weights with scales by group.
+/// Fragment weights with scales by group, one warp a unit.
 template <GemmConfig config>
 __device__ __forceinline__ void sum_fragment_stage(float (&totals)[config.tile_t / 2],
                                                    const Ring<config> &ring, int stage, int unit,
@@ -174,6 +178,121 @@ __device__ __forceinline__ void sum_fragment_stage(float (&totals)[config.tile_t
   }
 }
 
+/// The warps of a unit give each other sums: row i of a slot is accumulator i of 32 lanes.
+template <GemmConfig config> struct Exchange {
+  static constexpr int kSums = config.tile_t / 2;
+
+  uint32_t base;
+  int barrier; // the unit's own
+
+  __device__ __forceinline__ Exchange(const Ring<config> &ring, int unit)
+      : base(ring.exchange(unit) + lane_index() * 4), barrier(1 + unit) {}
+
+  __device__ __forceinline__ void put(int slot, int i, uint32_t value) const {
+    store_shared_4(base + (slot * kSums + i) * kRowBytes, value);
+  }
+  __device__ __forceinline__ uint32_t get(int slot, int i) const {
+    return load_shared_4(base + (slot * kSums + i) * kRowBytes);
+  }
+  __device__ __forceinline__ void sync() const { named_barrier_sync(barrier, 32 * config.k_warps); }
+};
+
+/// Fragment weights with scales by group, k_warps warps a unit: each sums some groups of a
+/// stage and gives them to the others; then each adds all groups, in order, for its part
+/// of the accumulators.
+template <GemmConfig config> struct SharedGroups {
+  static constexpr int kSums = config.tile_t / 2, kOwn = kSums / config.k_warps;
+  static constexpr int kOfStage = stage_blocks(config), kOfWarp = kOfStage / config.k_warps;
+  static constexpr int kSlots = kOfStage * (config.affine ? 2 : 1);
+
+  Exchange<config> exchange;
+  int unit, part;
+  float totals[kOwn] = {}; // accumulators part * kOwn and on
+
+  __device__ __forceinline__ SharedGroups(const Ring<config> &ring, int unit, int part)
+      : exchange(ring, unit), unit(unit), part(part) {}
+
+  __device__ __forceinline__ void add_stage(const Ring<config> &ring, int stage, int index) {
+    const uint32_t blocks_of_unit = ring.weights(stage) + unit * stage_unit_bytes(config);
+    const int buffer = index % 2 * kSlots;
+    sum_own_groups(ring.tokens(stage), blocks_of_unit, buffer);
+    exchange.sync();
+    add_all_groups(blocks_of_unit, buffer, blocks_of_stage<config>(index));
+  }
+
+  /// All totals, for the first warp of the unit.
+  __device__ __forceinline__ void gather(float (&sums)[kSums]) const {
+    constexpr int kFree = stage_count(config) % 2 * kSlots;
+#pragma unroll
+    for (int i = 0; i < kOwn; ++i)
+      exchange.put(kFree, part * kOwn + i, float_to_bits(totals[i]));
+    exchange.sync();
+#pragma unroll
+    for (int i = 0; i < kSums; ++i)
+      sums[i] = bits_to_float(exchange.get(kFree, i));
+  }
+
+private:
+  __device__ __forceinline__ void sum_own_groups(uint32_t tokens, uint32_t blocks_of_unit,
+                                                 int buffer) const {
+    constexpr int kGroups = parallel_groups<config>();
+    const TokenFragments<config> x(tokens + part * (kOfWarp * config.group / 64) * config.tile_t *
+                                                kRowBytes);
+    const uint32_t own = blocks_of_unit + part * kOfWarp * block_bytes(config);
+#pragma unroll
+    for (int first = 0; first < kOfWarp; first += kGroups) {
+      GroupSums<config, kGroups> sums;
+      sums.template add<config.group, config.group>(x, own + first * block_bytes(config),
+                                                    block_bytes(config), first * config.group);
+#pragma unroll
+      for (int g = 0; g < kGroups; ++g) {
+        const int slot = buffer + part * kOfWarp + first + g;
+#pragma unroll
+        for (int i = 0; i < kSums; ++i) {
+          exchange.put(slot, i, float_to_bits(sums.products[g][i]));
+          if constexpr (config.affine)
+            exchange.put(slot + kOfStage, i, float_to_bits(sums.tokens[g][i]));
+        }
+      }
+    }
+  }
+
+  __device__ __forceinline__ void add_all_groups(uint32_t blocks_of_unit, int buffer, int count) {
+#pragma unroll
+    for (int g = 0; g < kOfStage; ++g) {
+      if (g >= count)
+        break;
+      GroupScales<config> scales;
+      scales.load(blocks_of_unit + g * block_bytes(config));
+#pragma unroll
+      for (int i = 0; i < kOwn; ++i) {
+        const int sum = part * kOwn + i;
+        const float product = bits_to_float(exchange.get(buffer + g, sum));
+        const float tokens =
+            config.affine ? bits_to_float(exchange.get(buffer + kOfStage + g, sum)) : 0.0f;
+        totals[i] = scales.add(totals[i], product, tokens, sum / 2 % 2);
+      }
+    }
+  }
+};
+
+/// Integers of the warps of a unit, added by the first.
+template <GemmConfig config>
+__device__ __forceinline__ void gather_integers(int32_t (&sums)[config.tile_t / 2],
+                                                const Exchange<config> &exchange, int part) {
+#pragma unroll
+  for (int i = 0; i < config.tile_t / 2; ++i)
+    exchange.put(part, i, uint32_t(sums[i]));
+  exchange.sync();
+#pragma unroll
+  for (int i = 0; i < config.tile_t / 2; ++i) {
+    sums[i] = 0;
+#pragma unroll
+    for (int warp = 0; warp < config.k_warps; ++warp)
+      sums[i] += int32_t(exchange.get(warp, i));
+  }
+}
+
 /// Fragment weights with one scale for a channel: the sums go on over stages.
 template <GemmConfig config>
 __device__ __forceinline__ void sum_channel_stage(GroupSums<config, 1> &sums,
@@ -190,21 +309,26 @@ __device__ __forceinline__ void sum_channel_stage(GroupSums<config, 1> &sums,
   }
 }
 
-/// A computing warp's walk over K. `weight` is the start of the image.
+/// A computing warp's walk over K. `weight` is the start of the image. The sums are
+/// complete in the first warp of a unit.
 template <GemmConfig config, class Sum>
 __device__ __forceinline__ void sum_with_mma(Sum (&sums)[config.tile_t / 2],
                                              const Ring<config> &ring, const uint8_t *weight,
                                              int64_t first_unit) {
-  const int unit = warp_index();
+  constexpr bool kShared = is_fragment(config) && config.k_warps > 1;
+  const int unit = warp_index() / config.k_warps, part = warp_index() % config.k_warps;
   RingPosition<config> position;
   [[maybe_unused]] GroupSums<config, 1> channel_sums;
+  [[maybe_unused]] SharedGroups<config> shared_groups(ring, unit, part);
 #pragma unroll 1
   for (int index = 0; index < stage_count(config); ++index) {
     barrier_wait(ring.full(position.stage), position.parity);
     if constexpr (!is_fragment(config))
-      sum_swizzled_stage(sums, ring, position.stage, unit, index);
+      sum_swizzled_stage(sums, ring, position.stage, unit, part, index);
     else if constexpr (is_per_channel(config))
       sum_channel_stage(channel_sums, ring, position.stage, unit, index);
+    else if constexpr (kShared)
+      shared_groups.add_stage(ring, position.stage, index);
     else
       sum_fragment_stage(sums, ring, position.stage, unit, index);
     __syncwarp();
@@ -218,6 +342,10 @@ __device__ __forceinline__ void sum_with_mma(Sum (&sums)[config.tile_t / 2],
     GroupScales<config> scales;
     scales.load(weight + (first_unit + unit) * unit_bytes(config));
     channel_sums.promote(sums, 0, scales);
+  } else if constexpr (kShared) {
+    shared_groups.gather(sums);
+  } else if constexpr (config.k_warps > 1) {
+    gather_integers(sums, Exchange<config>(ring, unit), part);
   }
 }
 

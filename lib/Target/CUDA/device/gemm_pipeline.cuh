@@ -25,6 +25,10 @@ template <GemmConfig config> struct Ring {
 
   __device__ uint32_t tokens(int stage) const { return base + stage * stage_bytes(config); }
   __device__ uint32_t weights(int stage) const { return tokens(stage) + stage_token_bytes(config); }
+  /// Where the warps of a unit give each other their sums.
+  __device__ uint32_t exchange(int unit) const {
+    return base + exchange_offset(config) + unit * unit_exchange_bytes(config);
+  }
   /// Complete when a stage's bytes have come.
   __device__ uint32_t full(int stage) const { return base + barriers_offset(config) + stage * 8; }
   /// Complete when every computing warp has read a stage.
