@@ -9,7 +9,10 @@
 #include "ToyModel.h"
 #include "qopt/Runtime/Engine.h"
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 using namespace qopt;
 
@@ -228,6 +231,21 @@ TEST_F(CUDAModelTest, AFailedStepLeavesTheSequenceAsItWas) {
   ASSERT_FALSE(logits);
   EXPECT_EQ(logits.status().code(), StatusCode::unavailable);
   EXPECT_EQ(sequence.length(), 0u);
+}
+
+/// The test that machines with a GPU run, on the toy.
+TEST_F(CUDAModelTest, TheGPUsModelTestPasses) {
+  std::string folder = testing::TempDir() + "qopt-models-" + std::to_string(::getpid());
+  std::filesystem::create_directory(folder);
+  std::filesystem::copy_file(toy::write("models-cpu"), folder + "/toy.cpu.qopt");
+  std::filesystem::copy_file(toy::writeForGPU("models-gpu"), folder + "/toy.cuda.qopt");
+  std::string command = "QOPT_TEST_ARTIFACTS='" + folder +
+                        "' QOPT_TEST_CUDA_DRIVER='" QOPT_FAKE_CUDA_DRIVER "' '" QOPT_MODEL_TEST
+                        "' >'" + folder + "/log' 2>&1";
+  EXPECT_EQ(std::system(command.c_str()), 0) << toy::read(folder + "/log");
+  std::string log = toy::read(folder + "/log");
+  EXPECT_NE(log.find("[  PASSED  ] 7 tests."), std::string::npos) << log;
+  std::filesystem::remove_all(folder);
 }
 
 } // namespace

@@ -1,0 +1,361 @@
+//===- ModelTest.cpp - Whole models on a GPU beside the CPU ---------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+///
+/// \file
+/// Takes the artifacts NAME.cuda.qopt of the folder $QOPT_TEST_ARTIFACTS, each
+/// beside NAME.cpu.qopt of the same model and format where there is one. Bounds
+/// are those of docs/numerics.md: relative error of logits 1e-2, the same greedy
+/// tokens up to near-ties, and of one artifact the same bits however tokens are
+/// cut into steps and whatever else is in them. scripts/test-gpu runs it.
+///
+//===----------------------------------------------------------------------===//
+
+#include "qopt/Eval/ExecutorModel.h"
+#include "qopt/Runtime/Artifact/manifest.pb.h"
+#include "qopt/Runtime/Engine.h"
+#include "qopt/Runtime/Tokenizer.h"
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <iterator>
+#include <random>
+
+using namespace qopt;
+
+namespace {
+
+using Tokens = std::vector<int32_t>;
+using Floats = std::vector<float>;
+
+constexpr double logitBound = 1e-2; // relative Frobenius error
+constexpr double tieBound = 2e-2;   // of the logits' root mean square: greedy may differ
+constexpr double nllBound = 1e-2;   // nats, so about 1 % of perplexity
+
+std::string environment(const char *name) {
+  const char *value = std::getenv(name);
+  return value ? value : "";
+}
+
+std::string pathOf(const std::string &name, const char *target) {
+  return environment("QOPT_TEST_ARTIFACTS") + "/" + name + "." + target + ".qopt";
+}
+
+std::vector<std::string> modelNames() {
+  const std::string ending = ".cuda.qopt";
+  std::vector<std::string> names;
+  std::error_code error;
+  for (auto &entry :
+       std::filesystem::directory_iterator(environment("QOPT_TEST_ARTIFACTS"), error)) {
+    std::string file = entry.path().filename().string();
+    if (file.size() > ending.size() && file.ends_with(ending))
+      names.push_back(file.substr(0, file.size() - ending.size()));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Tokens randomTokens(size_t count, const Model &model, uint32_t seed) {
+  std::mt19937 random(seed);
+  Tokens tokens(count);
+  for (int32_t &token : tokens)
+    token = static_cast<int32_t>(random() % model.vocabularySize());
+  return tokens;
+}
+
+bool sameBits(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+}
+
+double relativeError(std::span<const float> found, std::span<const float> expected) {
+  double error = 0, norm = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    error += std::pow(double(found[i]) - expected[i], 2);
+    norm += std::pow(double(expected[i]), 2);
+  }
+  return std::sqrt(error / norm);
+}
+
+size_t argmax(std::span<const float> row) {
+  return std::max_element(row.begin(), row.end()) - row.begin();
+}
+
+/// Where tests run: the CPU's model, the GPU's or both.
+class ModelTest : public testing::TestWithParam<std::string> {
+protected:
+  void SetUp() override {
+    auto device = createCUDADevice({.architecture = "sm_90a", .driver = driver()});
+    if (!device)
+      GTEST_SKIP() << device.status().message();
+  }
+
+  static std::string driver() { return environment("QOPT_TEST_CUDA_DRIVER"); }
+  static bool hasCPU() { return std::filesystem::exists(pathOf(GetParam(), "cpu")); }
+
+  static Model load(const char *target) {
+    Result<Model> model = Model::load(pathOf(GetParam(), target), {.cudaDriver = driver()});
+    if (!model)
+      throw std::runtime_error(model.status().message());
+    return *model;
+  }
+
+  static Executor create(const Model &model, const ExecutorOptions &options) {
+    Result<Executor> executor = Executor::create(model, options);
+    if (!executor)
+      throw std::runtime_error(executor.status().message());
+    return std::move(*executor);
+  }
+
+  static std::span<const float> step(Executor &executor, std::span<const Chunk> chunks) {
+    Result<std::span<const float>> logits = executor.step(chunks);
+    if (!logits)
+      throw std::runtime_error(logits.status().message());
+    return *logits;
+  }
+
+  /// Logits [tokens, vocabulary].
+  static Floats forward(Executor &executor, std::span<const int32_t> tokens, uint32_t chunk = 0) {
+    Sequence sequence = executor.newSequence();
+    Floats rows;
+    Status status = executor.forward(
+        sequence, tokens,
+        [&](uint32_t, std::span<const float> logits) {
+          rows.insert(rows.end(), logits.begin(), logits.end());
+          return Status::ok();
+        },
+        chunk);
+    if (!status)
+      throw std::runtime_error(status.message());
+    return rows;
+  }
+
+  /// The logits behind \p prompt, run in chunks, and behind each of \p more.
+  static Floats prefillAndDecode(Executor &executor, std::span<const int32_t> prompt,
+                                 std::span<const int32_t> more, size_t chunk) {
+    Sequence sequence = executor.newSequence();
+    Floats rows;
+    for (size_t first = 0; first < prompt.size(); first += chunk) {
+      size_t count = std::min(chunk, prompt.size() - first);
+      bool last = first + count == prompt.size();
+      Chunk part{&sequence, prompt.subspan(first, count), last ? LogitRows::last : LogitRows::none};
+      std::span<const float> logits = step(executor, {&part, 1});
+      rows.insert(rows.end(), logits.begin(), logits.end());
+    }
+    for (const int32_t &token : more) {
+      Chunk part{&sequence, {&token, 1}, LogitRows::last};
+      std::span<const float> logits = step(executor, {&part, 1});
+      rows.insert(rows.end(), logits.begin(), logits.end());
+    }
+    return rows;
+  }
+
+  static uint32_t contextUpTo(const Model &model, uint32_t most) {
+    return std::min(model.maxContext(), most);
+  }
+};
+
+TEST_P(ModelTest, LogitsAreTheCPUs) {
+  if (!hasCPU())
+    GTEST_SKIP() << "no artifact for the CPU";
+  Model gpu = load("cuda"), cpu = load("cpu");
+  uint32_t context = contextUpTo(gpu, 200);
+  Tokens tokens = randomTokens(context, gpu, 1);
+  Executor onGPU = create(gpu, {.maxContext = context, .maxSequences = 1});
+  Executor onCPU = create(cpu, {.maxContext = context, .maxSequences = 1});
+  double error = relativeError(forward(onGPU, tokens), forward(onCPU, tokens));
+  RecordProperty("relative_error", std::to_string(error));
+  std::printf("relative error of logits %.2e\n", error);
+  EXPECT_LE(error, logitBound);
+}
+
+TEST_P(ModelTest, GreedyTokensAreTheCPUs) {
+  if (!hasCPU())
+    GTEST_SKIP() << "no artifact for the CPU";
+  Model gpu = load("cuda"), cpu = load("cpu");
+  uint32_t context = contextUpTo(gpu, 80);
+  Executor onGPU = create(gpu, {.maxContext = context, .maxSequences = 1});
+  Executor onCPU = create(cpu, {.maxContext = context, .maxSequences = 1});
+  Sequence a = onGPU.newSequence(), b = onCPU.newSequence();
+  Tokens next = randomTokens(8, gpu, 2);
+  int ties = 0;
+  for (uint32_t length = 8; length < context; ++length) {
+    Chunk chunk{&a, next, LogitRows::last};
+    std::span<const float> found = step(onGPU, {&chunk, 1});
+    chunk.sequence = &b;
+    std::span<const float> expected = step(onCPU, {&chunk, 1});
+    size_t best = argmax(expected), other = argmax(found);
+    if (best != other) {
+      double square = 0;
+      for (float value : expected)
+        square += double(value) * value;
+      double gap = expected[best] - expected[other];
+      EXPECT_LE(gap, tieBound * std::sqrt(square / double(expected.size())))
+          << "token " << other << " instead of " << best << " behind " << length << " tokens";
+      ++ties;
+    }
+    next = {static_cast<int32_t>(best)};
+  }
+  std::printf("near-ties taken otherwise: %d of %u\n", ties, context - 8);
+}
+
+TEST_P(ModelTest, PerplexityIsTheCPUs) {
+  if (!hasCPU())
+    GTEST_SKIP() << "no artifact for the CPU";
+  Model gpu = load("cuda"), cpu = load("cpu");
+  uint32_t window = contextUpTo(gpu, 256);
+  std::ifstream file(environment("QOPT_TEST_ARTIFACTS") + "/text.txt");
+  Tokens tokens = randomTokens(2 * window, gpu, 3);
+  if (file) {
+    std::string text{std::istreambuf_iterator<char>(file), {}};
+    Result<Tokenizer> tokenizer = Tokenizer::create(gpu.manifest().tokenizer());
+    ASSERT_TRUE(tokenizer) << tokenizer.status().message();
+    Result<Tokens> encoded = tokenizer->encode(text, /*addSpecialTokens=*/false);
+    ASSERT_TRUE(encoded) << encoded.status().message();
+    if (encoded->size() >= window)
+      tokens = *encoded;
+  }
+  double nll[2];
+  for (const Model *model : {&gpu, &cpu}) {
+    Executor executor = create(*model, {.maxContext = window, .maxSequences = 1});
+    ExecutorModel source(executor);
+    Result<Evaluation> result = evaluate(source, tokens, {.windowTokens = window, .maxWindows = 2});
+    ASSERT_TRUE(result) << result.status().message();
+    nll[model == &cpu] = result->nll;
+  }
+  std::printf("perplexity %.4f on the GPU, %.4f on the CPU\n", std::exp(nll[0]), std::exp(nll[1]));
+  EXPECT_NEAR(nll[0], nll[1], nllBound);
+}
+
+TEST_P(ModelTest, ChunksAndRecordingsDontChangeBits) {
+  Model model = load("cuda");
+  uint32_t context = contextUpTo(model, 300);
+  Tokens tokens = randomTokens(context, model, 4);
+  Floats expected;
+  for (bool recordings : {true, false}) {
+    Executor executor =
+        create(model, {.maxContext = context, .maxSequences = 1, .recordings = recordings});
+    if (expected.empty())
+      expected = forward(executor, tokens);
+    for (uint32_t chunk : {0u, 100u, 7u, 1u})
+      EXPECT_TRUE(sameBits(forward(executor, tokens, chunk), expected))
+          << "chunks of " << chunk << (recordings ? "" : ", without recordings");
+  }
+}
+
+TEST_P(ModelTest, LongPromptsInAnyChunksGiveTheSameBits) {
+  Model model = load("cuda");
+  constexpr size_t decoded = 8;
+  uint32_t context = contextUpTo(model, 4300);
+  Tokens tokens = randomTokens(context, model, 5);
+  std::span<const int32_t> prompt = std::span(tokens).first(context - decoded);
+  std::span<const int32_t> more = std::span(tokens).last(decoded);
+  Executor executor = create(model, {.maxContext = context, .maxSequences = 1});
+  size_t largest = std::min<size_t>(4096, executor.maxStepTokens());
+  Floats expected = prefillAndDecode(executor, prompt, more, largest);
+  for (size_t chunk : {size_t(100), size_t(1)})
+    EXPECT_TRUE(
+        sameBits(prefillAndDecode(executor, prompt, more, std::min(chunk, largest)), expected))
+        << "chunks of " << chunk << " and of " << largest;
+}
+
+TEST_P(ModelTest, CompanyDoesntChangeBits) {
+  Model model = load("cuda");
+  uint32_t context = contextUpTo(model, 96);
+  uint32_t length = context - 40; // of the text that is watched
+  Tokens own = randomTokens(length, model, 6);
+  Executor executor = create(model, {.maxContext = context, .maxSequences = 256});
+  Floats expected = forward(executor, own);
+
+  // Others of other lengths come a step after each other, prefill in uneven
+  // chunks and decode; as many as a step takes.
+  size_t count = std::min<size_t>({256, executor.maxStepTokens(), executor.maxStepLogits()});
+  size_t watched = count / 2;
+  std::vector<Sequence> sequences;
+  std::vector<Tokens> texts;
+  for (size_t i = 0; i < count; ++i) {
+    sequences.push_back(executor.newSequence());
+    texts.push_back(
+        i == watched ? own : randomTokens(length + i % 40, model, static_cast<uint32_t>(100 + i)));
+  }
+  Floats found;
+  for (size_t number = 0; sequences[watched].length() < length; ++number) {
+    size_t room = executor.maxStepTokens() - 1, rows = executor.maxStepLogits() - 1;
+    std::vector<Chunk> chunks;
+    size_t before = 0; // logit rows of chunks in front of the watched one's
+    size_t ownRows = 0;
+    for (size_t i = 0; i < count; ++i) {
+      size_t left = texts[i].size() - sequences[i].length();
+      bool isOwn = i == watched;
+      if (left == 0 || (!isOwn && (number < i % 16 || room == 0 || rows == 0)))
+        continue;
+      size_t wanted = number % 3 == 0 ? 1 : 1 + (number + i) % 5;
+      size_t tokens = isOwn ? 1 : std::min({wanted, left, room});
+      chunks.push_back({&sequences[i], std::span(texts[i]).subspan(sequences[i].length(), tokens),
+                        isOwn ? LogitRows::all : LogitRows::last});
+      if (isOwn) {
+        ownRows = 1;
+        continue;
+      }
+      before += ownRows == 0;
+      room -= tokens;
+      rows -= 1;
+    }
+    size_t size = model.vocabularySize();
+    std::span<const float> logits = step(executor, chunks);
+    found.insert(found.end(), logits.begin() + before * size, logits.begin() + (before + 1) * size);
+  }
+  EXPECT_TRUE(sameBits(found, expected)) << "among " << count - 1 << " others";
+}
+
+TEST_P(ModelTest, BatchedRequestsGiveTheSameTokens) {
+  Model model = load("cuda");
+  uint32_t context = contextUpTo(model, 96);
+  constexpr size_t requests = 32;
+  std::vector<Tokens> generated[2];
+  for (bool together : {false, true}) {
+    Result<Engine> engine =
+        Engine::create(model, {.executor = {.maxContext = context, .maxSequences = requests}});
+    ASSERT_TRUE(engine) << engine.status().message();
+    std::vector<Tokens> &tokens = generated[together];
+    tokens.resize(requests);
+    auto run = [&] {
+      while (engine->busy())
+        if (Result<bool> more = engine->step(); !more)
+          throw std::runtime_error(more.status().message());
+    };
+    for (size_t i = 0; i < requests; ++i) {
+      Request request;
+      request.prompt = randomTokens(1 + i, model, static_cast<uint32_t>(i));
+      request.sampling = {.temperature = i % 2 ? 1.0f : 0.0f, .seed = i};
+      request.maxTokens = context / 2;
+      request.stopAtEos = false;
+      request.onToken = [&tokens, i](const TokenEvent &event) {
+        tokens[i].push_back(event.token);
+        return true;
+      };
+      ASSERT_TRUE(engine->submit(std::move(request)));
+      if (!together)
+        run();
+    }
+    run();
+  }
+  EXPECT_EQ(generated[0], generated[1]);
+}
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ModelTest);
+INSTANTIATE_TEST_SUITE_P(Artifacts, ModelTest, testing::ValuesIn(modelNames()),
+                         [](const auto &info) {
+                           std::string name = info.param;
+                           for (char &c : name)
+                             c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+                           return name;
+                         });
+
+} // namespace
