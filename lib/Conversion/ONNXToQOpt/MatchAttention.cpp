@@ -162,10 +162,10 @@ bool Raiser::matchAttention(AttentionMatch &match) {
       match.heads * match.size != widthOf(look(match.query)) ||
       match.kvHeads * match.size != widthOf(look(match.key)))
     return fail(match.last,
-                llvm::formatv("heads of {0} do not divide queries of {1}, keys of {2} and values "
-                              "of {3}",
-                              match.size, widthOf(look(match.query)), widthOf(look(match.key)),
-                              widthOf(look(match.value)))
+                llvm::formatv("expected queries, keys and values of whole heads of an even size, "
+                              "found {0}, {1} and {2} for heads of {3}",
+                              widthOf(look(match.query)), widthOf(look(match.key)),
+                              widthOf(look(match.value)), match.size)
                     .str());
   if (match.pastKey && (inputs.kvHeads() != match.kvHeads || inputs.headSize() != match.size))
     return fail(match.last,

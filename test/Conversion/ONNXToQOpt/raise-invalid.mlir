@@ -527,3 +527,85 @@ func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
 
   return %l : !u
 }
+
+// -----
+
+!u = !onnx_graph.unknown
+
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}) -> (!u) {
+  %table = onnx_graph.initializer "table" : tensor<5x4xf32>
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x4xf32>, tensor<?x?xi64>) -> !u
+  %wq = onnx_graph.initializer "wq" : tensor<4x4xf32>
+  %q = onnx_graph.node "MatMul"(%x, %wq) : (!u, tensor<4x4xf32>) -> !u
+  // expected-error @+1 {{the softmax is not of products of queries and keys}}
+  %y = onnx_graph.node "Softmax"(%q) {axis = -1 : i64} : (!u) -> !u
+  %wl = onnx_graph.initializer "head" : tensor<4x5xf32>
+  %l = onnx_graph.node "MatMul"(%y, %wl) : (!u, tensor<4x5xf32>) -> !u
+
+  return %l : !u
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
+// expected-error @+1 {{'model.layers.0.input_layernorm' is no RMSNorm}}
+func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}, %mask: tensor<?x?xi64> {onnx_graph.name = "attention_mask"},
+                %pos: tensor<?x?xi64> {onnx_graph.name = "position_ids"}) -> !u {
+  %table = onnx_graph.initializer "table" : tensor<5x8xf32>
+  %n2 = onnx_graph.initializer "n2" : tensor<8xf32>
+  %n3 = onnx_graph.initializer "n3" : tensor<8xf32>
+  %wq = onnx_graph.initializer "wq" : tensor<8x8xf32>
+  %wk = onnx_graph.initializer "wk" : tensor<8x4xf32>
+  %wv = onnx_graph.initializer "wv" : tensor<8x4xf32>
+  %bv = onnx_graph.initializer "bv" : tensor<4xf32>
+  %wo = onnx_graph.initializer "wo" : tensor<8x8xf32>
+  %wg = onnx_graph.initializer "wg" : tensor<8x6xf32>
+  %wu = onnx_graph.initializer "wu" : tensor<8x6xf32>
+  %wd = onnx_graph.initializer "wd" : tensor<6x8xf32>
+  %inv = onnx_graph.initializer "inv_freq" value dense<[1.0, 0.01]> : tensor<2xf32> : tensor<2xf32>
+  %one = onnx_graph.initializer "one" value dense<[1]> : tensor<1xi64> : tensor<1xi64>
+  %two = onnx_graph.initializer "two" value dense<[2]> : tensor<1xi64> : tensor<1xi64>
+
+  %m = onnx_graph.node "Cast"(%mask) {to = i1} : (tensor<?x?xi64>) -> !u
+  %m1 = onnx_graph.node "Unsqueeze"(%m, %one) : (!u, tensor<1xi64>) -> !u
+  %m2 = onnx_graph.node "Unsqueeze"(%m1, %one) : (!u, tensor<1xi64>) -> !u
+  %i0 = onnx_graph.initializer "i0" value dense<0> : tensor<i64> : tensor<i64>
+  %i1 = onnx_graph.initializer "i1" value dense<1> : tensor<i64> : tensor<i64>
+  %far = onnx_graph.initializer "far" value dense<-100000> : tensor<i64> : tensor<i64>
+  %len = onnx_graph.node "Shape"(%ids) {start = 1 : i64, end = 2 : i64} : (tensor<?x?xi64>) -> !u
+  %t = onnx_graph.node "Squeeze"(%len) : (!u) -> !u
+  %columns = onnx_graph.node "Range"(%i0, %t, %i1) : (tensor<i64>, !u, tensor<i64>) -> !u
+  %every = onnx_graph.node "Greater"(%columns, %far) : (!u, tensor<i64>) -> !u
+  %m3 = onnx_graph.node "And"(%m2, %every) : (!u, !u) -> !u
+  %p = onnx_graph.node "Cast"(%pos) {to = f32} : (tensor<?x?xi64>) -> !u
+  %p1 = onnx_graph.node "Unsqueeze"(%p, %two) : (!u, tensor<1xi64>) -> !u
+  %angle = onnx_graph.node "Mul"(%p1, %inv) : (!u, tensor<2xf32>) -> !u
+  %cos = onnx_graph.node "Cos"(%angle) : (!u) -> !u
+  %sin = onnx_graph.node "Sin"(%angle) : (!u) -> !u
+
+  %x = onnx_graph.node "Gather"(%table, %ids) : (tensor<5x8xf32>, tensor<?x?xi64>) -> !u
+  %q = onnx_graph.node "MatMul"(%x, %wq) : (!u, tensor<8x8xf32>) -> !u
+  %k = onnx_graph.node "MatMul"(%x, %wk) : (!u, tensor<8x4xf32>) -> !u
+  %v0 = onnx_graph.node "MatMul"(%x, %wv) : (!u, tensor<8x4xf32>) -> !u
+  %v = onnx_graph.node "Add"(%bv, %v0) : (tensor<4xf32>, !u) -> !u
+  %rq = onnx_graph.node "RotaryEmbedding"(%q, %cos, %sin) {num_heads = 2 : i64} : (!u, !u, !u) -> !u
+  %rk = onnx_graph.node "RotaryEmbedding"(%k, %cos, %sin) {num_heads = 1 : i64} : (!u, !u, !u) -> !u
+  %a = onnx_graph.node "Attention"(%rq, %rk, %v, %m3) {is_causal = 1 : i64, q_num_heads = 2 : i64, kv_num_heads = 1 : i64}
+    : (!u, !u, !u, !u) -> !u
+  %o = onnx_graph.node "MatMul"(%a, %wo) : (!u, tensor<8x8xf32>) -> !u
+  %r = onnx_graph.node "Add"(%o, %x) : (!u, !u) -> !u
+
+  %g0 = onnx_graph.node "RMSNormalization"(%r, %n2) {epsilon = 1.0e-5 : f32} : (!u, tensor<8xf32>) -> !u
+  %gate = onnx_graph.node "MatMul"(%g0, %wg) : (!u, tensor<8x6xf32>) -> !u
+  %up = onnx_graph.node "MatMul"(%g0, %wu) : (!u, tensor<8x6xf32>) -> !u
+  %sig = onnx_graph.node "Sigmoid"(%gate) : (!u) -> !u
+  %s0 = onnx_graph.node "Mul"(%up, %sig) : (!u, !u) -> !u
+  %s = onnx_graph.node "Mul"(%gate, %s0) : (!u, !u) -> !u
+  %d = onnx_graph.node "MatMul"(%s, %wd) : (!u, tensor<6x8xf32>) -> !u
+  %y = onnx_graph.node "Add"(%r, %d) : (!u, !u) -> !u
+  %f = onnx_graph.node "RMSNormalization"(%y, %n3) {epsilon = 1.0e-5 : f32} : (!u, tensor<8xf32>) -> !u
+  %wt = onnx_graph.node "Transpose"(%table) {perm = [1, 0]} : (tensor<5x8xf32>) -> !u
+  %l = onnx_graph.node "MatMul"(%f, %wt) : (!u, !u) -> !u
+  return %l : !u
+}
