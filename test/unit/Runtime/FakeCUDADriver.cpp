@@ -393,7 +393,8 @@ CUresult fake_cuFuncGetParamInfo(CUfunction function, size_t index, size_t *offs
   bool isMap = index >= function->args;
   if (index >= function->args + function->maps)
     return errorInvalidValue;
-  size_t mapsAt = (function->args * 8 + 63) / 64 * 64;
+  constexpr size_t bank = 0x210; // where parameters begin; maps are aligned there
+  size_t mapsAt = (bank + function->args * 8 + 63) / 64 * 64 - bank;
   *offset = isMap ? mapsAt + (index - function->args) * 128 : index * 8;
   *size = isMap ? 128 : 8;
   return success;
