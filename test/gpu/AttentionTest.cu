@@ -66,14 +66,13 @@ __host__ __device__ constexpr AttentionConfig tiles(int heads, int kvHeads, int 
 
 // Kernels are templates of plain values: nvcc can't name one by a structure.
 template <int heads, int kvHeads, int headDim, int warps, int stages>
-__global__ void __launch_bounds__(32 * warps) decodeKernel(Arguments a) {
+__global__ void __launch_bounds__(32 * warps, 1) decodeKernel(Arguments a) {
   q::attention_decode<decode(heads, kvHeads, headDim, warps, stages)>(
       a.query, a.pool, a.positions, a.sequences, a.tables, a.maxPages, a.output, a.rows,
       a.workspace, a.tickets);
 }
 template <int heads, int kvHeads, int headDim>
-__global__ void __launch_bounds__(q::tile_threads(tiles(heads, kvHeads, headDim)),
-                                  q::tile_blocks(tiles(heads, kvHeads, headDim)))
+__global__ void __launch_bounds__(q::tile_threads(tiles(heads, kvHeads, headDim)), 1)
     tilesKernel(Arguments a) {
   q::attention_tiles<tiles(heads, kvHeads, headDim)>(a.query, a.pool, a.positions, a.sequences,
                                                      a.tables, a.maxPages, a.output, a.tiles,
@@ -134,15 +133,12 @@ __global__ void fillQueries(q::bf16 *query, int heads, int headDim, int stride,
 /// Keys and values of `length` tokens, by the layout of RFC 1.
 __global__ void fillPages(unsigned char *pool, long long pageBytes, const int *table, int sequence,
                           int length, int kvHeads, int headDim) {
-  int position = blockIdx.x, chunks = headDim / 8;
-  int period = chunks == 2 || chunks == 4 ? chunks : chunks % 8 == 0 ? 8 : 1;
+  int position = blockIdx.x;
   unsigned char *page = pool + table[position / 64] * pageBytes;
   for (int i = threadIdx.x; i < 2 * kvHeads * headDim; i += blockDim.x) {
     int kind = i / (kvHeads * headDim), head = i / headDim % kvHeads, column = i % headDim;
-    int token = position % 64, chunk = (column / 8) ^ (token % period);
-    long long offset = ((long long)(kind * kvHeads + head) * 64 + token) * headDim * 2 +
-                       chunk * 16 + column % 8 * 2;
-    *reinterpret_cast<unsigned short *>(page + offset) =
+    *reinterpret_cast<unsigned short *>(
+        page + pageOffset(kind, kvHeads, headDim, head, position % 64, column)) =
         bf16Bits(element(kind ? values : keys, sequence, position, head, column));
   }
 }

@@ -96,6 +96,17 @@ __host__ __device__ inline float bf16Value(unsigned short bits) {
 }
 __host__ __device__ inline float roundedBf16(float value) { return bf16Value(bf16Bits(value)); }
 
+/// Bytes from a layer's part of a page to a key's (values: a value's) element, by RFC 1.
+__host__ __device__ inline size_t pageOffset(bool values, int kvHeads, int headDim, int head,
+                                             int token, int column) {
+  size_t block = size_t(values * kvHeads + head) * 64 * headDim * 2;
+  int chunk = column / 8, chunks = headDim / 8, within = column % 8 * 2;
+  if (chunks % 8 == 0) // panels of 64 columns
+    return block + (chunk / 8 * 64 + token) * 128 + (chunk % 8 ^ token % 8) * 16 + within;
+  int period = chunks == 2 || chunks == 4 ? chunks : 1;
+  return block + token * headDim * 2 + (chunk ^ token % period) * 16 + within;
+}
+
 /// |out - reference| / |reference|; a NaN passes no bound.
 inline double relativeError(const std::vector<float> &out, const std::vector<double> &reference) {
   double difference = 0, size = 0;

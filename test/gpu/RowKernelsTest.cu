@@ -531,14 +531,6 @@ __global__ void ropeKernel(const q::bf16 *qkv, const float *table, q::bf16 *y, l
       qkv, table, y, rows);
 }
 
-/// Byte offset in a layer's part of a page, by RFC 1.
-static size_t pageOffset(bool values, int kvHeads, int headDim, int head, int token, int column) {
-  int chunks = headDim / 8;
-  int period = chunks == 2 || chunks == 4 ? chunks : chunks % 8 == 0 ? 8 : 1;
-  return (size_t(values * kvHeads + head) * 64 + token) * headDim * 2 +
-         ((column / 8) ^ (token % period)) * 16 + column % 8 * 2;
-}
-
 template <int heads, int kvHeads, int headDim> static void checkAppend() {
   constexpr q::AppendConfig config = appendConfig(heads, kvHeads, headDim);
   constexpr int rows = 6, pages = 9, maxPages = 3, columns = config.query_stride;

@@ -69,16 +69,17 @@ QOPT_BOTH_SIDES constexpr int query_tile(int heads, int kv_heads) {
   int tokens = tile_rows / (heads / kv_heads);
   return tokens > 0 ? tokens : 1;
 }
-/// 16-row fragments of a warp: two share every load of keys and values, as long as
-/// the accumulators fit the registers.
-QOPT_BOTH_SIDES constexpr int tile_fragments(const AttentionConfig &c) { return tile_rows / (16 * c.warps); }
+/// Whether warpgroups multiply: heads of whole rows of 128 bytes.
+QOPT_BOTH_SIDES constexpr bool tiles_by_warpgroup(int head_dim) { return head_dim % 64 == 0; }
+/// 16-row fragments of a warp. Two share every load of keys and values, as long as the
+/// accumulators fit the registers; the rows of a warpgroup are one for each warp.
+QOPT_BOTH_SIDES constexpr int tile_fragments(const AttentionConfig &c) {
+  return tile_rows / (16 * c.warps);
+}
 QOPT_BOTH_SIDES constexpr int tile_threads(const AttentionConfig &c) { return 32 * c.warps; }
 QOPT_BOTH_SIDES constexpr int tile_shared_bytes(const AttentionConfig &c) {
   return tile_rows * c.head_dim * 2 + c.stages * half_page_bytes(c.head_dim) + 16 * c.stages;
 }
-
-/// Blocks of a multiprocessor that the registers leave room for.
-QOPT_BOTH_SIDES constexpr int tile_blocks(const AttentionConfig &c) { return c.warps == 4 ? 2 : 1; }
 
 /// Decode: about half the shared memory of a multiprocessor, so that two blocks, or a
 /// block and the next kernel's first weights, fit.
@@ -86,9 +87,10 @@ QOPT_BOTH_SIDES constexpr void set_decode_schedule(AttentionConfig &c) {
   c.warps = c.head_dim <= 128 ? 4 : 2;
   c.stages = c.head_dim <= 64 ? 3 : 2;
 }
-/// Tiles: two fragments for each of 4 warps, or one for each of 8.
+/// Tiles: 128 rows by two warpgroups; else two fragments for each of 4 warps, or one for
+/// each of 8.
 QOPT_BOTH_SIDES constexpr void set_tile_schedule(AttentionConfig &c) {
-  c.warps = c.head_dim <= 128 ? 4 : 8;
+  c.warps = tiles_by_warpgroup(c.head_dim) || c.head_dim > 80 ? 8 : 4;
   c.stages = c.head_dim <= 128 ? 4 : 3;
 }
 

@@ -69,26 +69,42 @@ private:
   uint32_t parity = 0;
 };
 
-/// The A fragments of the heads that share a KV head; rows beyond them are zero.
-template <AttentionConfig config> struct DecodeQuery {
-  uint32_t registers[config.head_dim / 16][4];
-
-  __device__ explicit DecodeQuery(const bf16 *query /* [group][head_dim] */) {
-    int row = lane_index() / 4, column = 2 * (lane_index() % 4);
+/// The A fragments of the heads that share a KV head; rows beyond them are zero. Those
+/// of large heads are read again for each page: registers are short.
+template <AttentionConfig config> class DecodeQuery {
+public:
+  __device__ explicit DecodeQuery(const bf16 *query /* [group][head_dim] */)
+      : lane(query + lane_index() / 4 * config.head_dim + 2 * (lane_index() % 4)) {
+    if constexpr (in_registers)
 #pragma unroll
-    for (int k = 0; k < config.head_dim / 16; ++k)
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        int head = row + i % 2 * 8;
-        const bf16 *pair = query + head * config.head_dim + 16 * k + i / 2 * 8 + column;
-        registers[k][i] = head < group(config) ? *reinterpret_cast<const uint32_t *>(pair) : 0;
-      }
+      for (int k = 0; k < config.head_dim / 16; ++k)
+        load(k, registers[k]);
   }
   __device__ __forceinline__ void operator()(int, int k, uint32_t (&a)[4]) const {
+    if constexpr (in_registers) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i)
-      a[i] = registers[k][i];
+      for (int i = 0; i < 4; ++i)
+        a[i] = registers[k][i];
+    } else {
+      load(k, a);
+    }
   }
+
+private:
+  static constexpr bool in_registers = config.head_dim <= 128;
+
+  __device__ __forceinline__ void load(int k, uint32_t (&a)[4]) const {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      bool exists = lane_index() / 4 + i % 2 * 8 < group(config);
+      a[i] = exists ? *reinterpret_cast<const volatile uint32_t *>(
+                          lane + i % 2 * 8 * config.head_dim + 16 * k + i / 2 * 8)
+                    : 0;
+    }
+  }
+
+  const bf16 *lane; // of this lane's first row
+  uint32_t registers[in_registers ? config.head_dim / 16 : 1][4];
 };
 
 /// One page: its partial result goes to `partial` [group], each head_dim values, then
@@ -100,7 +116,7 @@ __device__ __forceinline__ void decode_page(HalfPageStream<config> &stream,
                                             const FragmentReader<config.head_dim> &value_rows,
                                             int last, float *partial, int64_t partial_stride) {
   constexpr int head_dim = config.head_dim;
-  float s[1][8][4] = {};
+  float s[1][8][4];
   page_scores<head_dim, 1>(s, query, key_rows, stream.wait());
   stream.release();
   bool whole = last >= page_tokens - 1;
@@ -262,7 +278,7 @@ __device__ void attention_decode(const bf16 *query, const void *pool, const int3
   static_assert(config.heads % config.kv_heads == 0 && group(config) <= 16);
   static_assert(config.scale > 0, "the maximum is taken before the scale");
   constexpr int heads = group(config), ring_bytes = config.stages * half_page_bytes(config.head_dim);
-  extern __shared__ __align__(128) uint8_t attention_shared[];
+  extern __shared__ __align__(1024) uint8_t attention_shared[];
   float *scratch = reinterpret_cast<float *>(attention_shared + config.warps * ring_bytes);
   uint64_t *barriers =
       reinterpret_cast<uint64_t *>(reinterpret_cast<uint8_t *>(scratch) + decode_merge_bytes(config));

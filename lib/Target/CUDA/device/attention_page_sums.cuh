@@ -28,12 +28,6 @@ constexpr float log2_e = 1.4426950408889634f;
 
 __device__ __forceinline__ float minus_infinity() { return bits_to_float(0xff800000u); }
 
-__device__ __forceinline__ float exp2_approx(float x) {
-  float result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
-  return result;
-}
-
 /// A maximum to subtract: rows without a score have none.
 __device__ __forceinline__ float finite_max(float m) { return m == minus_infinity() ? 0.0f : m; }
 
@@ -54,7 +48,16 @@ __device__ __forceinline__ float normalize(float o, float l) {
   return l == 0.0f ? 0.0f : __fdiv_rn(o, l);
 }
 
-/// s[f][n][e] += q . k for `fragments` fragments of 16 rows and 64 keys;
+/// d = a b if it is the first product, else d += a b.
+__device__ __forceinline__ void add_product(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
+                                            uint32_t b1, bool first) {
+  if (first)
+    mma_bf16_from_zero(d, a, b0, b1);
+  else
+    mma_bf16(d, a, b0, b1);
+}
+
+/// s[f][n][e] = q . k for `fragments` fragments of 16 rows and 64 keys;
 /// `query(f, k)` gives the A fragment of columns 16 k.
 template <int head_dim, int fragments, class Query>
 __device__ __forceinline__ void page_scores(float (&s)[fragments][8][4], Query &&query,
@@ -72,8 +75,8 @@ __device__ __forceinline__ void page_scores(float (&s)[fragments][8][4], Query &
       load_matrices(b, reader.address(keys, tokens, k));
 #pragma unroll
       for (int f = 0; f < fragments; ++f) {
-        mma_bf16(s[f][2 * tokens], a[f], b[0], b[1]);
-        mma_bf16(s[f][2 * tokens + 1], a[f], b[2], b[3]);
+        add_product(s[f][2 * tokens], a[f], b[0], b[1], k == 0);
+        add_product(s[f][2 * tokens + 1], a[f], b[2], b[3], k == 0);
       }
     }
   }
@@ -129,15 +132,6 @@ __device__ __forceinline__ void page_values(float (&o)[fragments][width][2][4],
                                             const FragmentReader<head_dim> &reader,
                                             uint32_t values, int columns) {
 #pragma unroll
-  for (int f = 0; f < fragments; ++f)
-#pragma unroll
-    for (int w = 0; w < width; ++w)
-#pragma unroll
-      for (int n = 0; n < 2; ++n)
-#pragma unroll
-        for (int e = 0; e < 4; ++e)
-          o[f][w][n][e] = 0.0f;
-#pragma unroll
   for (int tokens = 0; tokens < 4; ++tokens)
 #pragma unroll
     for (int w = 0; w < width; ++w) {
@@ -145,8 +139,8 @@ __device__ __forceinline__ void page_values(float (&o)[fragments][width][2][4],
       load_matrices_transposed(b, reader.address(values, tokens, columns + w));
 #pragma unroll
       for (int f = 0; f < fragments; ++f) {
-        mma_bf16(o[f][w][0], p[f][tokens], b[0], b[1]);
-        mma_bf16(o[f][w][1], p[f][tokens], b[2], b[3]);
+        add_product(o[f][w][0], p[f][tokens], b[0], b[1], tokens == 0);
+        add_product(o[f][w][1], p[f][tokens], b[2], b[3], tokens == 0);
       }
     }
 }
@@ -157,7 +151,7 @@ template <int head_dim>
 __device__ __forceinline__ void clear_values_from(uint32_t values, int first) {
   constexpr int chunks = head_dim / 8;
   for (int i = first * chunks + int(lane_index()); i < page_tokens * chunks; i += 32)
-    store_shared_16(values + i * 16, Vec16{{0, 0, 0, 0}});
+    store_shared_16(values + chunk_offset<head_dim>(i / chunks, i % chunks), Vec16{{0, 0, 0, 0}});
 }
 
 } // namespace qopt::cuda

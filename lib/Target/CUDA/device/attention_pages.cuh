@@ -4,29 +4,33 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // A page holds, layer after layer, keys [kv_heads][64][head_dim], then values in the
-// same shape. The 16-byte chunks of a row are permuted so that eight rows at one column
-// lie in different banks once the block is in shared memory.
+// same shape. A (page, head) block is contiguous, and in the order in which it is read
+// from shared memory: if rows are a multiple of 128 bytes, as panels of 64 columns
+// [head_dim / 64][64][64] with the 128-byte swizzle of wgmma. Either way eight rows at one
+// column lie in different banks, as far as the row's length allows.
 //
 //===----------------------------------------------------------------------===//
 
 #pragma once
 
 #include "attention_config.h"
-#include "ptx.cuh"
+#include "attention_ptx.cuh"
 
 namespace qopt::cuda {
 
-/// Chunk i of token t stands at i ^ (t & mask).
+/// Chunk i of a row t (of a panel's row, if there are panels) stands at i ^ (t & mask).
 QOPT_BOTH_SIDES constexpr int swizzle_mask(int head_dim) {
   int chunks = head_dim / 8;
-  if (chunks == 2 || chunks == 4)
-    return chunks - 1;
-  return chunks % 8 == 0 ? 7 : 0;
+  return chunks % 8 == 0 ? 7 : chunks == 2 || chunks == 4 ? chunks - 1 : 0;
 }
 
-/// Bytes from the start of a half page to chunk `chunk` of token `token`.
-template <int head_dim> __device__ __forceinline__ int32_t chunk_offset(int token, int chunk) {
-  return token * head_dim * 2 + (chunk ^ (token & swizzle_mask(head_dim))) * 16;
+/// Bytes from the start of a block of `rows` rows to 16-byte chunk `chunk` of row `row`.
+template <int head_dim, int rows = page_tokens>
+__device__ __forceinline__ int32_t chunk_offset(int row, int chunk) {
+  int place = chunk ^ (row & swizzle_mask(head_dim));
+  if constexpr (head_dim % 64 == 0)
+    return (place / 8 * rows + row) * 128 + place % 8 * 16;
+  return row * head_dim * 2 + place * 16;
 }
 
 /// Keys of a KV head in the pool's first page; `pool` is at the layer's offset.
@@ -62,19 +66,22 @@ private:
   int32_t entry = 0;
 };
 
-/// How `ldmatrix` finds 16 x 16 elements of rows in the order of a page (or of query
-/// rows in the same order). Blocks start at multiples of 128 bytes.
-template <int head_dim> class FragmentReader {
+/// How `ldmatrix` finds 16 x 16 elements of a block of `rows` rows, which starts at a
+/// multiple of 128 bytes.
+template <int head_dim, int rows = page_tokens> class FragmentReader {
 public:
   /// The lane names row `row` (0 to 15) of a fragment and the chunk `half` (0, 1) of
   /// the fragment's two.
-  __device__ FragmentReader(int row, int half) : lane(chunk_offset<head_dim>(row, half)) {}
+  __device__ FragmentReader(int row, int half) : lane(chunk_offset<head_dim, rows>(row, half)) {}
 
-  /// Columns 16 `columns` and rows 16 `rows` of the block at `base`. The permutation
+  /// Columns 16 `column` and rows 16 `row` of the block at `base`. The permutation
   /// repeats after `period` fragments; within, it changes the chunk's bits alone.
-  __device__ __forceinline__ uint32_t address(uint32_t base, int rows, int columns) const {
-    return ((base + lane) ^ (columns % period * 32)) + columns / period * period * 32 +
-           rows * 16 * head_dim * 2;
+  __device__ __forceinline__ uint32_t address(uint32_t base, int row, int column) const {
+    constexpr bool panels = head_dim % 64 == 0;
+    constexpr int row_bytes = panels ? 128 : head_dim * 2;
+    constexpr int period_bytes = panels ? rows * 128 : period * 32;
+    return ((base + lane) ^ (column % period * 32)) + column / period * period_bytes +
+           row * 16 * row_bytes;
   }
 
 private:
@@ -88,7 +95,8 @@ template <int head_dim> __device__ FragmentReader<head_dim> key_reader() {
   return {lane / 16 * 8 + lane % 8, lane / 8 % 2};
 }
 /// B of p v (transposed on the way), and A of q k^T: rows come first.
-template <int head_dim> __device__ FragmentReader<head_dim> row_reader() {
+template <int head_dim, int rows = page_tokens>
+__device__ FragmentReader<head_dim, rows> row_reader() {
   int lane = lane_index();
   return {lane / 8 % 2 * 8 + lane % 8, lane / 16};
 }

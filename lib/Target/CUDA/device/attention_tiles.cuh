@@ -12,7 +12,9 @@
 //   row r is token r / group, head r % group
 //
 // The block streams the tile's pages through one ring of half pages; a warp gives each
-// back when it has read it, and the first warp has it filled again.
+// back when it has read it, and the first warp has it filled again. Products are those
+// of warpgroups (64 rows) where a head's rows have whole 128 bytes, else of warps: their
+// bits are the same.
 //
 //===----------------------------------------------------------------------===//
 
@@ -46,21 +48,29 @@ public:
       request(i);
   }
 
-  /// Waits for the next half page; its address in shared memory. The first warp also
-  /// asks for the one that takes the place of the half page before.
-  __device__ uint32_t wait(int warp) {
-    if (warp == 0 && next > 0)
-      request(next - 1 + config.stages);
+  /// Waits for the next half page; its address in shared memory.
+  __device__ uint32_t wait() const {
     barrier_wait(full(next % config.stages), next / config.stages % 2);
     return ring + next % config.stages * half_page_bytes(config.head_dim);
   }
 
-  /// The warp has read the half page.
-  __device__ void release() {
+  /// The warp has read the half page. The first warp also has the place of the one
+  /// before filled again, which the others have read by now.
+  __device__ void release(int warp) {
     __syncwarp();
     if (lane_index() == 0)
       barrier_arrive(empty(next % config.stages));
+    if (warp == 0 && next > 0)
+      request(next - 1 + config.stages);
     ++next;
+  }
+
+  /// Gives back all that is left unread.
+  __device__ void drain(int warp) {
+    while (next < 2 * pages) {
+      wait();
+      release(warp);
+    }
   }
 
 private:
@@ -74,7 +84,8 @@ private:
   __device__ void request(uint32_t index) {
     if (index >= 2 * pages)
       return;
-    if (index % 2 == 0) {
+    bool values = index % 2;
+    if (!values) {
       page = ahead;
       if (index / 2 + 1 < pages)
         ahead = block_table[index / 2 + 1];
@@ -86,8 +97,8 @@ private:
         barrier_wait(empty(to), (turn - 1) % 2);
       barrier_arrive_expect(full(to), bytes);
       bulk_copy(ring + to * bytes,
-                keys + int64_t(page) * config.page_bytes + values_offset(config) * (index % 2),
-                bytes, full(to));
+                keys + int64_t(page) * config.page_bytes + values_offset(config) * values, bytes,
+                full(to));
     }
     __syncwarp();
   }
@@ -110,7 +121,7 @@ __device__ void load_tile_queries(uint32_t to, const bf16 *query /* first token 
       v = *reinterpret_cast<const Vec16 *>(query +
                                            row / group(config) * int64_t(config.query_stride) +
                                            row % group(config) * config.head_dim + chunk * 8);
-    store_shared_16(to + chunk_offset<config.head_dim>(row, chunk), v);
+    store_shared_16(to + chunk_offset<config.head_dim, tile_rows>(row, chunk), v);
   }
 }
 
@@ -145,17 +156,18 @@ template <AttentionConfig config> struct TileSums {
   }
 };
 
-/// Positions of a warp's rows of a tile. Only pages that hold a row's last token need
+/// Positions of the rows of a warp, or of a warpgroup, which goes together. Only pages that hold a row's last token need
 /// each row's position, so these are looked up there.
 template <AttentionConfig config> class WarpPositions {
 public:
-  int first, last; // of the warp's rows; last is -1 for a warp without rows
+  int first, last; // of these rows; last is -1 if there are none
 
   __device__ WarpPositions(const int32_t *positions, int first_token, int first_row, int rows)
       : positions(positions), first_token(first_token), first_row(first_row), rows(rows) {
-    int end = min(first_row + 16 * tile_fragments(config), rows);
-    first = first_row < end ? positions[first_token + first_row / group(config)] : 0;
-    last = first_row < end ? positions[first_token + (end - 1) / group(config)] : -1;
+    constexpr int together = tiles_by_warpgroup(config.head_dim) ? 64 : 16 * tile_fragments(config);
+    int begin = first_row / together * together, end = min(begin + together, rows);
+    first = begin < end ? positions[first_token + begin / group(config)] : 0;
+    last = begin < end ? positions[first_token + (end - 1) / group(config)] : -1;
   }
 
   /// Of row g (r = 0) or g + 8 (r = 1) of fragment f; -1 beyond the tile.
@@ -191,21 +203,138 @@ merge_columns(TileSums<config> &sums, const uint32_t (&p)[tile_fragments(config)
         }
 }
 
-/// The same for all columns.
-template <AttentionConfig config>
-__device__ __forceinline__ void
-merge_values(TileSums<config> &sums, const uint32_t (&p)[tile_fragments(config)][4][4],
-             const MergeFactors (&factors)[tile_fragments(config)][2],
-             const FragmentReader<config.head_dim> &reader, uint32_t values) {
-  constexpr int count = config.head_dim / 16;
-  // Four independent products at a time; with large heads the registers are for o.
-  constexpr int width = tile_fragments(config) == 1 && config.head_dim < 256 ? 2 : 1;
+/// Products of warps.
+template <AttentionConfig config> class WarpProducts {
+public:
+  static constexpr int head_dim = config.head_dim, fragments = tile_fragments(config);
+
+  __device__ WarpProducts(uint32_t queries, int first_row)
+      : queries(queries), first_row(first_row) {}
+
+  __device__ __forceinline__ void scores(float (&s)[fragments][8][4], uint32_t keys) const {
+    auto query = [&](int f, int k, uint32_t(&a)[4]) {
+      load_matrices(a, query_rows.address(queries, first_row / 16 + f, k));
+    };
+    page_scores<head_dim, fragments>(s, query, key_rows, keys);
+  }
+
+  /// o = o a + (p v) b for all columns.
+  __device__ __forceinline__ void merge_values(TileSums<config> &sums,
+                                               const uint32_t (&p)[fragments][4][4],
+                                               const MergeFactors (&factors)[fragments][2],
+                                               uint32_t values) const {
+    constexpr int count = head_dim / 16;
+    // Four independent products at a time; with large heads the registers are for o.
+    constexpr int width = fragments == 1 && head_dim <= 160 ? 2 : 1;
 #pragma unroll
-  for (int columns = 0; columns + width <= count; columns += width)
-    merge_columns<width>(sums, p, factors, reader, values, columns);
-  if constexpr (count % width != 0)
-    merge_columns<1>(sums, p, factors, reader, values, count - 1);
-}
+    for (int columns = 0; columns + width <= count; columns += width) {
+      merge_columns<width>(sums, p, factors, value_rows, values, columns);
+      // Keeps the loads of later columns from taking the last registers.
+      if (head_dim > 176)
+        __syncwarp();
+    }
+    if constexpr (count % width != 0)
+      merge_columns<1>(sums, p, factors, value_rows, values, count - 1);
+  }
+
+  /// After ordinary stores to a half page.
+  __device__ __forceinline__ void order_stores() const { __syncwarp(); }
+
+private:
+  uint32_t queries;
+  int first_row;
+  FragmentReader<head_dim, tile_rows> query_rows = row_reader<head_dim, tile_rows>();
+  FragmentReader<head_dim> key_rows = key_reader<head_dim>(), value_rows = row_reader<head_dim>();
+};
+
+/// Products of warpgroups, a panel of 64 columns at a time.
+template <AttentionConfig config> class GroupProducts {
+public:
+  static constexpr int panels = config.head_dim / 64;
+
+  __device__ GroupProducts(uint32_t queries, int first_row)
+      : queries(queries + first_row / 64 * 64 * 128) {
+    auto rows = row_reader<config.head_dim, tile_rows>();
+    if constexpr (queries_in_registers)
+#pragma unroll
+      for (int k = 0; k < config.head_dim / 16; ++k)
+        load_matrices(fragments[k], rows.address(queries, first_row / 16, k));
+  }
+
+  __device__ __forceinline__ void scores(float (&s)[1][8][4], uint32_t keys) {
+    float(&d)[32] = reinterpret_cast<float(&)[32]>(s);
+    hold(d);
+    wgmma_fence();
+#pragma unroll
+    for (int k = 0; k < config.head_dim / 16; ++k) {
+      uint64_t b = matrix_descriptor(keys + k / 4 * page_tokens * 128 + k % 4 * 32);
+      if constexpr (queries_in_registers)
+        wgmma_bf16<64>(d, fragments[k], b, k > 0);
+      else
+        wgmma_bf16<64>(d, matrix_descriptor(queries + k / 4 * tile_rows * 128 + k % 4 * 32), b,
+                       k > 0);
+    }
+    wgmma_commit();
+    wgmma_wait<0>();
+    hold(d);
+  }
+
+  /// o = o a + (p v) b for all columns.
+  __device__ __forceinline__ void merge_values(TileSums<config> &sums, uint32_t (&p)[1][4][4],
+                                               const MergeFactors (&factors)[1][2],
+                                               uint32_t values) const {
+    // Two panels are multiplied at the same time, where o leaves the registers.
+    constexpr int ahead = panels <= 2 ? panels : 1;
+    float page[ahead][32];
+#pragma unroll
+    for (int step = 0; step < 4; ++step)
+      hold(p[0][step]);
+#pragma unroll
+    for (int panel = 0; panel < ahead; ++panel)
+      multiply(page[panel], p[0], values, panel);
+#pragma unroll
+    for (int panel = 0; panel < panels; ++panel) {
+      float(&o)[32] = page[panel % ahead];
+      if (panel + 1 < panels)
+        wgmma_wait<ahead - 1>();
+      else
+        wgmma_wait<0>();
+      hold(o);
+#pragma unroll
+      for (int i = 0; i < 32; ++i) {
+        float &sum = sums.o[0][8 * panel + i / 4][i % 4];
+        sum = merge(factors[0][i % 4 / 2], sum, o[i]);
+      }
+      if (panel + ahead < panels)
+        multiply(o, p[0], values, panel + ahead);
+    }
+  }
+
+  /// After ordinary stores to a half page, which the products read as asynchronous ones.
+  __device__ __forceinline__ void order_stores() const {
+    fence_async_shared();
+    named_barrier_sync(1 + threadIdx.x / 128, 128);
+  }
+
+private:
+  /// o = p v for the panel's columns: v [64 tokens][64 columns] is b by rows.
+  __device__ __forceinline__ static void multiply(float (&o)[32], const uint32_t (&p)[4][4],
+                                                  uint32_t values, int panel) {
+    hold(o);
+    wgmma_fence();
+#pragma unroll
+    for (int step = 0; step < 4; ++step)
+      wgmma_bf16_by_rows(
+          o, p[step], matrix_descriptor(values + (panel * page_tokens + step * 16) * 128), step > 0);
+    wgmma_commit();
+  }
+
+  /// A from registers leaves the bandwidth of shared memory to b. Smaller heads rather
+  /// have two blocks in a multiprocessor, larger ones have no registers left.
+  static constexpr bool queries_in_registers = config.head_dim == 128;
+  uint32_t queries;
+  uint32_t fragments[queries_in_registers ? config.head_dim / 16 : 1][4];
+};
 
 template <AttentionConfig config>
 __device__ void store_tile(const TileSums<config> &sums, bf16 *output /* first token and head */,
@@ -228,60 +357,62 @@ __device__ void store_tile(const TileSums<config> &sums, bf16 *output /* first t
     }
 }
 
-/// Attention of the tile's `rows` rows from `first_token` on; pages are those up to its
-/// last token's. Pointers are the kernel's own parameters, which need no registers.
-template <AttentionConfig config>
-__device__ __forceinline__ void attend_tile(SharedPageStream<config> &stream, uint32_t queries,
-                                            const int32_t *positions, bf16 *output,
-                                            int first_token, int rows, int last_position) {
-  constexpr int head_dim = config.head_dim, fragments = tile_fragments(config);
-  int warp = warp_index(), first_row = warp * fragments * 16;
-  WarpPositions<config> position(positions, first_token, first_row, rows);
-  auto key_rows = key_reader<head_dim>();
-  auto row_rows = row_reader<head_dim>();
-  auto query = [&](int f, int k, uint32_t (&a)[4]) {
-    load_matrices(a, row_rows.address(queries, first_row / 16 + f, k));
-  };
+/// What the rows of a warp (or its warpgroup) have seen.
+template <AttentionConfig config> struct TileWarp {
+  static constexpr int fragments = tile_fragments(config);
+  int warp, first_row, last_position; // last_position: of the tile
+  WarpPositions<config> position;
   TileSums<config> sums;
-  sums.clear();
-  for (int page_start = 0; page_start <= last_position; page_start += page_tokens) {
-    uint32_t keys = stream.wait(warp);
-    bool sees_page = position.last >= page_start;
+
+  /// Pages that these rows see.
+  __device__ int pages() const { return position.last < 0 ? 0 : position.last / page_tokens + 1; }
+
+  /// Scores of a page to weights, with running maxima and sums.
+  __device__ __forceinline__ void take_scores(float (&s)[8][4], int f, int page,
+                                              uint32_t (&p)[4][4], MergeFactors (&factors)[2]) {
+    int start = page * page_tokens;
+    if (position.first < start + page_tokens - 1) {
+      int lasts[2] = {position.of(f, 0) - start, position.of(f, 1) - start};
+      mask_scores(s, lasts);
+    }
+    PageSums page_sums = page_softmax(s, config.scale * log2_e, p);
+#pragma unroll
+    for (int r = 0; r < 2; ++r)
+      factors[r] = sums.add(f, r, page_sums);
+  }
+
+  /// Zeros behind the tile's last token. Every warp writes the same ones; nobody reads
+  /// anything else there.
+  template <class Products>
+  __device__ __forceinline__ void clear_behind_last(uint32_t values, int page,
+                                                    const Products &products) const {
+    int last = last_position - page * page_tokens;
+    if (last < page_tokens - 1) {
+      clear_values_from<config.head_dim>(values, last + 1);
+      products.order_stores();
+    }
+  }
+};
+
+/// Attention of the rows to the pages that they see.
+template <AttentionConfig config, class Products>
+__device__ __forceinline__ void attend(SharedPageStream<config> &stream, TileWarp<config> &own,
+                                       Products &&products) {
+  constexpr int fragments = tile_fragments(config);
+  for (int page = 0; page < own.pages(); ++page) {
+    float s[fragments][8][4];
+    products.scores(s, stream.wait());
+    stream.release(own.warp);
     uint32_t p[fragments][4][4];
     MergeFactors factors[fragments][2];
-    if (sees_page) {
-      float s[fragments][8][4] = {};
-      page_scores<head_dim, fragments>(s, query, key_rows, keys);
-      stream.release();
 #pragma unroll
-      for (int f = 0; f < fragments; ++f) {
-        if (position.first < page_start + page_tokens - 1) {
-          int lasts[2] = {position.of(f, 0) - page_start, position.of(f, 1) - page_start};
-          mask_scores(s[f], lasts);
-        }
-        PageSums page = page_softmax(s[f], config.scale * log2_e, p[f]);
-#pragma unroll
-        for (int r = 0; r < 2; ++r)
-          factors[f][r] = sums.add(f, r, page);
-      }
-    } else {
-      stream.release();
-    }
-    uint32_t values = stream.wait(warp);
-    if (sees_page) {
-      if (last_position < page_start + page_tokens - 1) {
-        // Every warp writes the same zeros; nobody reads anything else there.
-        clear_values_from<head_dim>(values, last_position - page_start + 1);
-        __syncwarp();
-      }
-      merge_values(sums, p, factors, row_rows, values);
-    }
-    stream.release();
+    for (int f = 0; f < fragments; ++f)
+      own.take_scores(s[f], f, page, p[f], factors[f]);
+    uint32_t values = stream.wait();
+    own.clear_behind_last(values, page, products);
+    products.merge_values(own.sums, p, factors, values);
+    stream.release(own.warp);
   }
-  store_tile(sums,
-             output + int64_t(first_token) * config.output_stride +
-                 blockIdx.y * group(config) * config.head_dim,
-             first_row, rows);
 }
 
 /// query, output, pool, positions, sequences and block tables as in attention_decode;
@@ -296,8 +427,10 @@ __device__ void attention_tiles(const bf16 *query, const void *pool, const int32
   static_assert(config.heads % config.kv_heads == 0 && group(config) <= 16);
   static_assert(config.query_stride % 8 == 0, "query rows are read 16 bytes at a time");
   static_assert(tile_fragments(config) * 16 * config.warps == tile_rows);
+  static_assert(!tiles_by_warpgroup(config.head_dim) || tile_fragments(config) == 1);
+  static_assert(config.stages >= 2);
   static_assert(config.scale > 0, "the maximum is taken before the scale");
-  extern __shared__ __align__(128) uint8_t attention_shared[];
+  extern __shared__ __align__(1024) uint8_t attention_shared[];
   uint32_t queries = shared_address(attention_shared);
   uint32_t ring = queries + tile_rows * config.head_dim * 2;
 
@@ -320,9 +453,23 @@ __device__ void attention_tiles(const bf16 *query, const void *pool, const int32
                             query + int64_t(first_token) * config.query_stride +
                                 kv_head * group(config) * config.head_dim,
                             tokens * group(config));
+  fence_async_shared();
   __syncthreads();
-  attend_tile(stream, queries, positions, output, first_token, tokens * group(config),
-              last_position);
+  int rows = tokens * group(config), warp = warp_index();
+  int first_row = warp * tile_fragments(config) * 16;
+  TileWarp<config> own = {warp, first_row, last_position,
+                          WarpPositions<config>(positions, first_token, first_row, rows)};
+  own.sums.clear();
+  if constexpr (tiles_by_warpgroup(config.head_dim))
+    attend(stream, own, GroupProducts<config>(queries, first_row));
+  else
+    attend(stream, own, WarpProducts<config>(queries, first_row));
+  stream.drain(warp);
+  // The pointer is computed here: no registers hold it through the loop.
+  store_tile(own.sums,
+             output + int64_t(first_token) * config.output_stride +
+                 kv_head * group(config) * config.head_dim,
+             first_row, rows);
 }
 
 } // namespace qopt::cuda
