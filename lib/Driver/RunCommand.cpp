@@ -177,13 +177,13 @@ void run(const RunOptions &options) {
   Model model = valueOrFail(Model::load(options.artifact, options.model));
   for (const StartupPhase &phase : model.startup())
     startup.print(phase.name, phase.seconds);
-  startup.end("load");
+  startup.end("loading in all");
   if (!options.logits.empty())
     return writeLogits(model, options);
 
   Generator generator = valueOrFail(Generator::create(
       model, {.executor = {.maxContext = options.maxContext, .maxSequences = 1}}));
-  startup.end("create cache and arena");
+  startup.end("create engine");
   GenerateOptions generate = generateOptions(options, generator.defaults());
   TextCallback print = [&](const TextEvent &event) {
     startup.firstToken();

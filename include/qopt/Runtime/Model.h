@@ -14,6 +14,9 @@
 ///     return report(model.status().message());
 ///   Result<Generator> generator = Generator::create(*model);
 ///
+/// With QOPT_DEBUG_SYNC=1 in the environment a GPU's launches are waited for one by
+/// one, so that an error names the kernel; nothing is recorded then.
+///
 /// A Model is a handle: copies share one loaded model, which is freed with the
 /// last of them. It never changes and may be used from any thread.
 ///
