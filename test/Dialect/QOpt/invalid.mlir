@@ -592,7 +592,7 @@ func.func @kv_append_value_rank(%k: tensor<?x32xf32>, %v: tensor<?x?x32xf32>, %c
 // -----
 
 func.func @kv_append_key(%k: tensor<?x48xf32>, %v: tensor<?x32xf32>, %c: !qopt.kv_cache<layers = 2, kv_heads = 2, head_dim = 16, page_tokens = 64, type = bf16>, %b: !qopt.batch) {
-  // expected-error @+1 {{key has last dimension 48, expected 32}}
+  // expected-error @+1 {{key has 48 columns, expected 32}}
   qopt.kv_append %k, %v, %c, %b {layer = 0 : i64} : (tensor<?x48xf32>, tensor<?x32xf32>, !qopt.kv_cache<layers = 2, kv_heads = 2, head_dim = 16, page_tokens = 64, type = bf16>, !qopt.batch) -> ()
   return
 }
@@ -600,7 +600,7 @@ func.func @kv_append_key(%k: tensor<?x48xf32>, %v: tensor<?x32xf32>, %c: !qopt.k
 // -----
 
 func.func @kv_append_value(%k: tensor<?x32xf32>, %v: tensor<?x48xf32>, %c: !qopt.kv_cache<layers = 2, kv_heads = 2, head_dim = 16, page_tokens = 64, type = bf16>, %b: !qopt.batch) {
-  // expected-error @+1 {{value has last dimension 48, expected 32}}
+  // expected-error @+1 {{value has 48 columns, expected 32}}
   qopt.kv_append %k, %v, %c, %b {layer = 0 : i64} : (tensor<?x32xf32>, tensor<?x48xf32>, !qopt.kv_cache<layers = 2, kv_heads = 2, head_dim = 16, page_tokens = 64, type = bf16>, !qopt.batch) -> ()
   return
 }
@@ -616,7 +616,7 @@ func.func @rope_append_layer(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>, %c: !qo
 // -----
 
 func.func @rope_append_key(%q: tensor<?x64xf32>, %k: tensor<?x48xf32>, %c: !qopt.kv_cache<layers = 2, kv_heads = 2, head_dim = 16, page_tokens = 64, type = bf16>, %b: !qopt.batch) {
-  // expected-error @+1 {{key has last dimension 48, expected 32}}
+  // expected-error @+1 {{key has 48 columns, expected 32}}
   %y = qopt.rope_append %q, %k, %k, %c, %b {layer = 0 : i64, rope = #qopt.rope<head_dim = 16, theta = 1.0e4 : f64, scaling = none>} : (tensor<?x64xf32>, tensor<?x48xf32>, tensor<?x48xf32>, !qopt.kv_cache<layers = 2, kv_heads = 2, head_dim = 16, page_tokens = 64, type = bf16>, !qopt.batch) -> tensor<?x64xf32>
   return
 }

@@ -8,6 +8,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/OpImplementation.h"
 #include "qopt/Dialect/Kernel/IR/KernelDialect.h"
+#include "qopt/Dialect/QOpt/IR/KVCache.h"
 
 using namespace mlir;
 using namespace qopt::kernel;
@@ -234,21 +235,6 @@ LogicalResult GatherOp::verify() {
 //===----------------------------------------------------------------------===//
 // Attention and the cache
 //===----------------------------------------------------------------------===//
-
-static LogicalResult verifyLayer(Operation *op, KVCacheType cache, int64_t layer) {
-  if (layer >= 0 && layer < cache.getLayers())
-    return success();
-  return op->emitOpError() << "layer " << layer << " is outside of the cache's "
-                           << cache.getLayers();
-}
-
-/// Keys and values of the step's tokens: [T, kv_heads * head_dim].
-static LogicalResult verifyKeyAndValue(Operation *op, KVCacheType cache, Value key, Value value) {
-  int64_t width = cache.getKvHeads() * cache.getHeadDim();
-  if (failed(verifyLastDim(op, key, width, "key")))
-    return failure();
-  return verifyLastDim(op, value, width, "value");
-}
 
 LogicalResult KVAppendOp::verify() {
   KVCacheType cache = getCache().getType();

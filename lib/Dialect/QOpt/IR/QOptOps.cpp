@@ -7,6 +7,7 @@
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/OpImplementation.h"
+#include "qopt/Dialect/QOpt/IR/KVCache.h"
 #include "qopt/Dialect/QOpt/IR/QOptDialect.h"
 
 using namespace mlir;
@@ -231,22 +232,6 @@ LogicalResult AttentionOp::verify() {
         failed(verifyLastDim(*this, value, kvHeads * headDim, "key or value")))
       return failure();
   return verifyRank(*this, getMask(), 2, "mask");
-}
-
-static LogicalResult verifyLayer(Operation *op, KVCacheType cache, int64_t layer) {
-  if (layer >= 0 && layer < cache.getLayers())
-    return success();
-  return op->emitOpError() << "layer " << layer << " is outside of the cache's "
-                           << cache.getLayers();
-}
-
-/// Keys and values of the step's tokens: [T, kv_heads * head_dim].
-static LogicalResult verifyKeyAndValue(Operation *op, KVCacheType cache, Value key, Value value) {
-  int64_t width = cache.getKvHeads() * cache.getHeadDim();
-  if (failed(verifyRank(op, key, 2, "key")) || failed(verifyRank(op, value, 2, "value")) ||
-      failed(verifyLastDim(op, key, width, "key")))
-    return failure();
-  return verifyLastDim(op, value, width, "value");
 }
 
 LogicalResult PagedAttentionOp::verify() {
