@@ -19,6 +19,7 @@
 #include "qopt/Dialect/ONNX/IR/ONNXGraphDialect.h"
 #include "qopt/Dialect/QOpt/IR/QOptDialect.h"
 #include "qopt/Target/CPU/Passes.h"
+#include "qopt/Target/CUDA/Passes.h"
 #include "qopt/Transforms/Passes.h"
 #include "qopt/Transforms/Pipelines.h"
 
@@ -34,5 +35,6 @@ void qopt::registerPasses() {
   registerQOptConversionPasses();
   registerQOptONNXPasses();
   registerQOptCPUPasses();
+  registerQOptCUDAPasses();
   registerPipelines();
 }

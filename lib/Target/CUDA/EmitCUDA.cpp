@@ -495,6 +495,13 @@ LogicalResult qopt::assignCUDAEntries(ModuleOp module) {
   return success(succeeded(emitCUDA(module)));
 }
 
+std::string qopt::joinSources(ArrayRef<KernelSource> sources) {
+  std::string text;
+  for (const KernelSource &source : sources)
+    text += "//===- " + source.entry + "\n" + source.text + "\n";
+  return text;
+}
+
 FailureOr<std::vector<KernelSource>> qopt::emitCUDA(ModuleOp module) {
   std::vector<KernelSource> sources;
   llvm::StringSet<> written;

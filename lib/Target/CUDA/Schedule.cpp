@@ -35,6 +35,7 @@ constexpr double cacheRate = 5.5e12;          // second level to shared memory
 constexpr double latency = 0.9e-6;            // of memory under load
 constexpr double mostOfOneProcessor = 90e9;   // bytes that one multiprocessor can draw
 constexpr double fillTime = 1.2e-6;           // of a block's ring and of its stores
+constexpr double stageTime = 60e-9;           // of a wait for a stage, and of its release
 constexpr int64_t sharedBytesOfAll = 228 << 10;
 constexpr int64_t sharedBytesOfBlock = 227 << 10;
 /// So that the next kernel's first weights find room beside a block.
@@ -72,7 +73,7 @@ bool fitsRegisters(const GemmConfig &c) {
   // Partial sums beside totals: of 128 columns (e4m3) or of a group.
   if (c.codes == Codes::e4m3 || is_fragment(c))
     sums *= 2;
-  int others = c.wgmma && !is_fragment(c) ? 48 : 72;
+  int others = is_fragment(c) ? (c.affine ? 104 : 88) : c.wgmma ? 48 : 72;
   // Warps are given registers four at a time.
   int even = registersOfAll / int(llvm::alignTo(cuda::threads(c), 128)) / 8 * 8;
   int available = cuda::shares_registers(c) ? cuda::consumer_registers(c) : std::min(even, 250);
@@ -107,8 +108,9 @@ Cost costOf(const GemmConfig &c, int64_t rows) {
   if (is_fragment(c))
     cost.products = std::max(cost.products,
                              double(cost.heaviest) * c.tile_n * c.k / conversionRate);
-  cost.total = std::max(cost.memory, cost.products) +
-               fillTime * double(llvm::divideCeil(cost.heaviest, resident));
+  double turns = double(llvm::divideCeil(cost.heaviest, resident));
+  cost.total = std::max({cost.memory, cost.products, turns * cuda::stage_count(c) * stageTime}) +
+               turns * fillTime;
   return cost;
 }
 

@@ -81,10 +81,7 @@ public:
     FailureOr<std::vector<KernelSource>> sources = emitCUDA(module);
     if (failed(sources))
       return llvm::createStringError("kernels could not be written");
-    std::string text;
-    for (const KernelSource &source : *sources)
-      text += "//===- " + source.entry + "\n" + source.text + "\n";
-    return text;
+    return joinSources(*sources);
   }
 
   llvm::Expected<CompiledCode> compile(ModuleOp module, StringRef cacheFolder) const override {

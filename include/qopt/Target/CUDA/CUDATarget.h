@@ -45,15 +45,15 @@ mlir::LogicalResult assignCUDAEntries(mlir::ModuleOp module);
 /// The kernels of the launches in order of first use.
 mlir::FailureOr<std::vector<KernelSource>> emitCUDA(mlir::ModuleOp module);
 
+/// All of them as one text to read.
+std::string joinSources(llvm::ArrayRef<KernelSource> sources);
+
 /// Grid and tensor maps of a launch with a schedule.
 LaunchForm cudaLaunchForm(mlir::Operation *launch);
 
 /// Compiles each kernel by NVRTC, side by side, or takes it from `cacheFolder`.
 llvm::Expected<CompiledCode> compileCUDA(llvm::ArrayRef<KernelSource> sources,
                                          llvm::StringRef cacheFolder);
-
-/// Makes `--kernel-to-cuda` available to a translation tool.
-void registerToCUDATranslation();
 
 } // namespace qopt
 
