@@ -216,20 +216,37 @@ __device__ void decode_in_block(HalfPageStream<config> &stream, const DecodeQuer
   }
 }
 
-/// All pages' partial results of a (row, KV head), [heads][max_pages][head_dim + 2].
+/// All pages' partial results of a (row, KV head), [heads][max_pages][head_dim + 2]. A
+/// thread has several pairs of columns under way: the loads take long, the sums little.
 template <AttentionConfig config>
 __device__ void merge_workspace(const float *workspace, int64_t max_pages, int pages,
                                 uint32_t *output) {
-  constexpr int head_dim = config.head_dim, pairs = head_dim / 2;
-  constexpr int stride = partial_floats(config);
-  for (int i = threadIdx.x; i < group(config) * pairs; i += 32 * config.warps) {
-    const float *from = workspace + i / pairs * max_pages * stride;
-    RunningPair sums = empty_pair();
+  constexpr int head_dim = config.head_dim, pairs = head_dim / 2, total = group(config) * pairs;
+  constexpr int stride = partial_floats(config), threads = decode_threads(config);
+  constexpr int needed = (total + threads - 1) / threads, width = needed < 4 ? needed : 4;
+  for (int first = threadIdx.x; first < total; first += threads * width) {
+    RunningPair sums[width];
+    const float *heads[width];
+    int pair[width];
+#pragma unroll
+    for (int w = 0; w < width; ++w) {
+      int i = min(first + w * threads, total - 1);
+      sums[w] = empty_pair();
+      heads[w] = workspace + i / pairs * max_pages * stride;
+      pair[w] = i % pairs * 2;
+    }
 #pragma unroll 8
-    for (int page = 0; page < pages; ++page, from += stride)
-      sums.add(__ldcg(reinterpret_cast<const float2 *>(from + 2 * (i % pairs))),
-               __ldcg(reinterpret_cast<const float2 *>(from + head_dim)));
-    output[i] = sums.result();
+    for (int page = 0; page < pages; ++page)
+#pragma unroll
+      for (int w = 0; w < width; ++w) {
+        const float *from = heads[w] + int64_t(page) * stride;
+        sums[w].add(__ldcg(reinterpret_cast<const float2 *>(from + pair[w])),
+                    __ldcg(reinterpret_cast<const float2 *>(from + head_dim)));
+      }
+#pragma unroll
+    for (int w = 0; w < width; ++w)
+      if (first + w * threads < total)
+        output[first + w * threads] = sums[w].result();
   }
 }
 
