@@ -4,9 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // y [t, n] = epilogue(x [t, k] w [n, k]) for every format of weights (gemm_config.h).
-// blockIdx.x is the tile of tokens, blockIdx.y the tile of channels; a block has
-// threads(config) threads, `__launch_bounds__(threads(config), 1)`, and
-// shared_bytes(config) bytes of dynamic shared memory.
+// blockIdx.x is the tile of tokens, blockIdx.y the tile of channels, unless the blocks are
+// persistent (rows_per_block(), grid_y()); a block has threads(config) threads,
+// `__launch_bounds__(threads(config), 1)`, and shared_bytes(config) bytes of dynamic shared memory.
 //
 //            tokens [tile_t, k]  ─ tensor copies ─┐
 //   channels [tile_n, k] ─ bulk copies ─► ring of stages ─► sums [tile_n, tile_t] ─► y
@@ -33,38 +33,36 @@ template <> struct SumOf<Codes::s8> {
   using Type = int32_t;
 };
 
-/// A computing warp, from the first stage to the outputs.
+/// A computing warp, from the first stage to the outputs of each tile.
 template <GemmConfig config, class Epilogue>
 __device__ __forceinline__ void compute(const Ring<config> &ring, const float *x_scales,
-                                        const uint8_t *weight, const Epilogue &epilogue,
+                                        const uint8_t *image, const Epilogue &epilogue,
                                         int64_t rows) {
-  constexpr int kTileUnits = config.tile_n / kUnit;
-  const int first_unit = blockIdx.y * kTileUnits;
-  typename SumOf<config.codes>::Type sums[config.tile_t / 2] = {};
-  // Zeros that are made here, and not where the copying warp would have to keep them too.
-  hold(sums);
-  if constexpr (config.wgmma)
-    sum_with_wgmma(sums, ring, weight, first_unit);
-  else
-    sum_with_mma(sums, ring, weight, first_unit);
+  RingPosition<config> position;
+  for (Tile<config> tile(rows); tile.valid(); tile.next()) {
+    typename SumOf<config.codes>::Type sums[thread_sums(config)] = {};
+    // Zeros that are made here, and not where the copying warp would have to keep them too.
+    hold(sums);
+    if constexpr (config.wgmma)
+      sum_with_wgmma(sums, ring, position, image, tile.first_unit);
+    else
+      sum_with_mma(sums, ring, image, tile.first_unit);
 
-  wait_for_predecessors();
-  const OutputTile<config, Epilogue> tile{epilogue,
-                                          x_scales,
-                                          weight + channel_scales_offset(config),
-                                          rows,
-                                          int64_t(blockIdx.x) * config.tile_t,
-                                          first_unit};
-  if constexpr (stages_output(config)) {
-    // The ring is free once every warpgroup has read its last stage.
-    const int group = warp_index() / 4;
-    named_barrier_sync(1, 32 * consumer_warps(config));
-    tile.store_staged(sums, ring.base + group * config.tile_t * kStagedRow * 4, group, 2 + group);
-  } else if (warp_index() % config.k_warps == 0 && warp_index() / config.k_warps < kTileUnits) {
-    tile.store(sums, warp_index() / config.k_warps);
+    wait_for_predecessors();
+    const OutputTile<config, Epilogue> output{
+        epilogue, x_scales,       image + channel_scales_offset(config),
+        rows,     tile.first_row, int(tile.first_unit)};
+    if constexpr (stages_output(config)) {
+      const int group = warp_index() / 4;
+      output.store_staged(sums, ring.output_stage(group), group, 1 + group);
+    } else if (warp_index() % config.k_warps == 0 &&
+               warp_index() / config.k_warps < config.tile_n / kUnit) {
+      output.store(sums, warp_index() / config.k_warps);
+    }
   }
 }
 
+/// `weight` is a packed image, `x_scales` [rows] the scales of tokens (s8 and e4m3).
 template <GemmConfig config, class Epilogue>
 __device__ __forceinline__ void gemm(const TensorMap &x, const float *x_scales, const void *weight,
                                      const Epilogue &epilogue, int64_t rows) {
@@ -83,14 +81,8 @@ __device__ __forceinline__ void gemm(const TensorMap &x, const float *x_scales, 
   if (warp_index() >= consumer_warps(config)) {
     if constexpr (shares_registers(config))
       decrease_registers<producer_registers(config)>();
-    constexpr int kTileUnits = config.tile_n / kUnit;
-    const int64_t first_unit = int64_t(blockIdx.y) * kTileUnits;
-    const int64_t left = units(config) - first_unit;
-    const Producer<config> producer{ring, &x, image + first_unit * unit_bytes(config),
-                                    int(left < kTileUnits ? left : kTileUnits),
-                                    int(blockIdx.x) * config.tile_t};
     if (warp_index() == consumer_warps(config))
-      producer.run();
+      Producer<config>{ring, &x, image, rows}.run();
   } else {
     if constexpr (shares_registers(config))
       increase_registers<consumer_registers(config)>();

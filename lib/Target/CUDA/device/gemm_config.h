@@ -37,7 +37,7 @@ struct GemmConfig {
   bool affine;     // weight-only: w = scale * code + minimum
   Number scale;    // type of scales and minima: bf16, f16 or f32
   int tile_n;      // channels of a block: 16, 32, 64 x i
-  int tile_t;      // tokens of a block: 8, 16, 32, 64, 96, 128, 192, 256
+  int tile_t;      // tokens of a block: 1, 2, 4 (mma.sync), 8, 16, 32, 64, 96, 128, 192, 256
   int k_stage;     // columns of a stage: whole groups, and 128 x i bytes of a token
   int stages;      // stages of the ring
   bool wgmma;      // products of warpgroups; else of warps (mma.sync, not for e4m3)
@@ -149,6 +149,11 @@ QOPT_BOTH_SIDES constexpr int stage_count(const GemmConfig &c) {
 
 //===- The block ----------------------------------------------------------===//
 
+/// Accumulators of a thread: products have eight tokens at least.
+QOPT_BOTH_SIDES constexpr int thread_sums(const GemmConfig &c) {
+  return (c.tile_t < 8 ? 8 : c.tile_t) / 2;
+}
+
 /// Warpgroups (wgmma) that compute; each has 64 channels, of which tile_n may be fewer.
 QOPT_BOTH_SIDES constexpr int consumer_groups(const GemmConfig &c) {
   return gemm_detail::ceil_div(c.tile_n, 64);
@@ -179,15 +184,18 @@ QOPT_BOTH_SIDES constexpr bool stages_output(const GemmConfig &c) {
 }
 /// Floats of a token's row of a warpgroup: 64 channels, and 4 against bank conflicts.
 constexpr int kStagedRow = 64 + 4;
+/// Tokens that are written at once, through one of two buffers of each warpgroup.
+constexpr int kStagedTokens = 32;
+constexpr int kStagedBytes = kStagedTokens * kStagedRow * 4;
 QOPT_BOTH_SIDES constexpr int output_stage_bytes(const GemmConfig &c) {
-  return stages_output(c) ? consumer_groups(c) * c.tile_t * kStagedRow * 4 : 0;
+  return stages_output(c) ? consumer_groups(c) * 2 * kStagedBytes : 0;
 }
 
 /// Where the warps of a unit give each other their sums: a 32-lane row of float32 or
 /// integers for each accumulator of a warp, for each group of two stages, or each warp.
 QOPT_BOTH_SIDES constexpr int unit_exchange_bytes(const GemmConfig &c) {
   int rows = is_fragment(c) ? 2 * stage_blocks(c) * (c.affine ? 2 : 1) : c.k_warps;
-  return c.k_warps == 1 ? 0 : rows * (c.tile_t / 2) * kRowBytes;
+  return c.k_warps == 1 ? 0 : rows * thread_sums(c) * kRowBytes;
 }
 
 /// Shared memory of the ring. A warpgroup reads 64 channels even if the tile has fewer:
@@ -196,16 +204,39 @@ QOPT_BOTH_SIDES constexpr int ring_bytes(const GemmConfig &c) {
   int behind = c.wgmma && c.tile_n < 64 ? (64 - c.tile_n) * kRowBytes : 0;
   return c.stages * stage_bytes(c) + behind;
 }
+QOPT_BOTH_SIDES constexpr int output_stage_offset(const GemmConfig &c) {
+  return gemm_detail::round_up(ring_bytes(c), 16);
+}
 QOPT_BOTH_SIDES constexpr int exchange_offset(const GemmConfig &c) {
-  int ring = ring_bytes(c), output = output_stage_bytes(c);
-  return gemm_detail::round_up(ring > output ? ring : output, 16);
+  return output_stage_offset(c) + output_stage_bytes(c);
 }
 QOPT_BOTH_SIDES constexpr int barriers_offset(const GemmConfig &c) {
   return exchange_offset(c) + c.tile_n / kUnit * unit_exchange_bytes(c);
 }
-/// Dynamic shared memory of a block: the ring, then two mbarriers a stage.
+/// Dynamic shared memory of a block: the ring, what leaves and is exchanged, and two
+/// mbarriers a stage.
 QOPT_BOTH_SIDES constexpr int shared_bytes(const GemmConfig &c) {
   return barriers_offset(c) + c.stages * 16;
+}
+
+//===- The grid -----------------------------------------------------------===//
+
+/// Large tiles are done by as many blocks as there are multiprocessors, each of which
+/// takes every 132nd tile: it copies the next tile's weights while it stores the last.
+QOPT_BOTH_SIDES constexpr bool is_persistent(const GemmConfig &c) {
+  return shares_registers(c) && stages_output(c);
+}
+constexpr int kMultiprocessors = 132; // of an H100 or H200 (SXM); fewer are right too
+/// grid.x is ceil(rows / rows_per_block): one block of all rows if persistent.
+QOPT_BOTH_SIDES constexpr int rows_per_block(const GemmConfig &c) {
+  return is_persistent(c) ? 1 << 30 : c.tile_t;
+}
+/// Tiles along the channels.
+QOPT_BOTH_SIDES constexpr int channel_tiles(const GemmConfig &c) {
+  return gemm_detail::ceil_div(c.n, c.tile_n);
+}
+QOPT_BOTH_SIDES constexpr int grid_y(const GemmConfig &c) {
+  return is_persistent(c) ? kMultiprocessors : channel_tiles(c);
 }
 
 /// Why a configuration can't be built, or nullptr.
@@ -220,8 +251,10 @@ QOPT_BOTH_SIDES constexpr const char *reason_invalid(const GemmConfig &c) {
     return "tile_n must be at most 256";
   if (is_fragment(c) && c.wgmma && c.tile_n < 64)
     return "fragments of a warpgroup need tile_n of 64 or more";
-  if (c.tile_t % 8 || c.tile_t < 8 || c.tile_t > (c.wgmma ? 256 : 64))
-    return "tile_t must be 8 to 64 (mma.sync) or 256 (wgmma)";
+  if (c.tile_t != 1 && c.tile_t != 2 && c.tile_t != 4 && c.tile_t % 8)
+    return "tile_t must be 1, 2, 4 or a multiple of 8";
+  if (c.tile_t < (c.wgmma ? 8 : 1) || c.tile_t > (c.wgmma ? 256 : 64))
+    return "tile_t must be 1 to 64 (mma.sync) or 8 to 256 (wgmma)";
   if (c.affine && c.tile_t > (c.wgmma ? 64 : 32))
     return "tile_t of affine weights must be at most 32 (mma.sync) or 64 (wgmma)";
   if (c.codes == Codes::e4m3 && !c.wgmma)
@@ -237,6 +270,12 @@ QOPT_BOTH_SIDES constexpr const char *reason_invalid(const GemmConfig &c) {
   if (stage_blocks(c) % c.k_warps ||
       (c.k_warps != 1 && is_fragment(c) && stage_blocks(c) / c.k_warps * c.group % 64))
     return "each of k_warps needs whole groups and rows of 128 bytes of a stage";
+  // A warp's first box is named by bits that its other boxes do not have.
+  int own = stage_boxes(c) / c.k_warps;
+  if (c.k_warps != 1 && is_fragment(c) && (own & (own - 1)) && own * c.tile_t % 8)
+    return "each of k_warps needs a power of two of boxes";
+  if (c.k_warps != 1 && is_fragment(c) && c.stages < 3)
+    return "a ring whose stages are added one later needs three stages";
   if (c.stages < 2)
     return "a ring needs two stages";
   if (shared_bytes(c) > 232448)

@@ -84,13 +84,13 @@ template <Number number> __device__ __forceinline__ float load_number(const uint
 template <GemmConfig config> struct GroupScales {
   float scale[2], minimum[2];
 
-  /// From a block in shared memory.
-  __device__ __forceinline__ void load(uint32_t block) {
+  /// From a block in shared memory: of both channels, or of one, the `first`.
+  template <int halves = 2> __device__ __forceinline__ void load(uint32_t block, int first = 0) {
     constexpr int kBytes = bytes(config.scale);
     const uint32_t at =
-        block + code_bytes(config, block_columns(config)) + lane_index() / 4 * kBytes;
+        block + code_bytes(config, block_columns(config)) + (lane_index() / 4 + first * 8) * kBytes;
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
+    for (int half = 0; half < halves; ++half) {
       scale[half] = load_shared_number<config.scale>(at + half * 8 * kBytes);
       if constexpr (config.affine)
         minimum[half] = load_shared_number<config.scale>(at + (16 + half * 8) * kBytes);

@@ -24,24 +24,22 @@
 
 namespace qopt::cuda {
 
-/// Eight consecutive elements in 16-byte accesses.
-__device__ __forceinline__ void load_eight(float (&values)[8], const bf16 *source) {
-  const Vec16 v = *reinterpret_cast<const Vec16 *>(source);
+/// Eight consecutive elements as they are in memory, in 16-byte accesses.
+template <class T> struct Eight {
+  Vec16 raw[sizeof(T) / 2];
+
+  __device__ __forceinline__ void load(const T *source) {
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    values[2 * i] = low_to_float(v.words[i]);
-    values[2 * i + 1] = high_to_float(v.words[i]);
+    for (int i = 0; i < int(sizeof(T) / 2); ++i)
+      raw[i] = reinterpret_cast<const Vec16 *>(source)[i];
   }
-}
-__device__ __forceinline__ void load_eight(float (&values)[8], const float *source) {
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const Vec16 v = reinterpret_cast<const Vec16 *>(source)[half];
-#pragma unroll
-    for (int i = 0; i < 4; ++i)
-      values[4 * half + i] = bits_to_float(v.words[i]);
+  __device__ __forceinline__ float get(int i) const {
+    if constexpr (sizeof(T) == 4)
+      return bits_to_float(raw[i / 4].words[i % 4]);
+    else
+      return i % 2 ? high_to_float(raw[0].words[i / 2]) : low_to_float(raw[0].words[i / 2]);
   }
-}
+};
 __device__ __forceinline__ void store_eight(bf16 *destination, const float (&values)[8]) {
   Vec16 v;
 #pragma unroll
@@ -60,40 +58,99 @@ __device__ __forceinline__ void store_eight(float *destination, const float (&va
   }
 }
 
-/// The extra operands of `count` consecutive outputs.
-template <class Epilogue, int count> struct Extras {
-  float values[Epilogue::extras > 0 ? Epilogue::extras : 1][count];
+/// One element, with the interface of Eight.
+template <class T> struct One {
+  T value;
+
+  __device__ __forceinline__ void load(const T *source) { value = *source; }
+  __device__ __forceinline__ float get(int) const { return to_float(value); }
+};
+
+/// Extra operand `index` of an epilogue, if it has one.
+template <class Epilogue, int index> struct ExtraOperand {
+  static constexpr bool kExists = false;
+};
+template <class T> struct Pointee;
+template <class T> struct Pointee<const T *> {
+  using Type = T;
+};
+#define QOPT_EXTRA_OPERAND(index)                                                                  \
+  template <class Epilogue>                                                                        \
+    requires(Epilogue::extras > index)                                                             \
+  struct ExtraOperand<Epilogue, index> {                                                           \
+    using Type = typename Pointee<decltype(Epilogue::extra##index)>::Type;                         \
+    static constexpr bool kExists = true;                                                          \
+    static constexpr int kStride = Epilogue::extra##index##_stride;                                \
+    __device__ __forceinline__ static const Type *pointer(const Epilogue &epilogue) {              \
+      return epilogue.extra##index;                                                                \
+    }                                                                                              \
+  };
+QOPT_EXTRA_OPERAND(0)
+QOPT_EXTRA_OPERAND(1)
+QOPT_EXTRA_OPERAND(2)
+
+enum class ExtraKind { none, matrix, vector };
+template <class Epilogue, int index> __device__ constexpr ExtraKind extra_kind() {
+  using Operand = ExtraOperand<Epilogue, index>;
+  if constexpr (!Operand::kExists)
+    return ExtraKind::none;
+  else
+    return Operand::kStride == 0 ? ExtraKind::vector : ExtraKind::matrix;
+}
+
+/// The elements of extra operand `index` for some outputs, if it is of a kind.
+template <class Epilogue, int index, ExtraKind kind, template <class> class Elements,
+          bool held = extra_kind<Epilogue, index>() == kind>
+struct Extra {
+  __device__ __forceinline__ void load(const Epilogue &, int64_t, int) {}
+};
+template <class Epilogue, int index, ExtraKind kind, template <class> class Elements>
+struct Extra<Epilogue, index, kind, Elements, true> {
+  using Operand = ExtraOperand<Epilogue, index>;
+  Elements<typename Operand::Type> elements;
 
   __device__ __forceinline__ void load(const Epilogue &epilogue, int64_t token, int channel) {
-    if constexpr (Epilogue::extras > 0)
-      load(values[0], epilogue.extra0 + token * Epilogue::extra0_stride + channel);
-    if constexpr (Epilogue::extras > 1)
-      load(values[1], epilogue.extra1 + token * Epilogue::extra1_stride + channel);
-    if constexpr (Epilogue::extras > 2)
-      load(values[2], epilogue.extra2 + token * Epilogue::extra2_stride + channel);
-    static_assert(Epilogue::extras <= 3);
-  }
-
-  template <class... Sums> __device__ __forceinline__ float apply(int i, Sums... sums) const {
-    if constexpr (Epilogue::extras == 0)
-      return Epilogue::apply(sums...);
-    else if constexpr (Epilogue::extras == 1)
-      return Epilogue::apply(sums..., values[0][i]);
-    else if constexpr (Epilogue::extras == 2)
-      return Epilogue::apply(sums..., values[0][i], values[1][i]);
-    else
-      return Epilogue::apply(sums..., values[0][i], values[1][i], values[2][i]);
-  }
-
-private:
-  template <class T>
-  __device__ __forceinline__ static void load(float (&to)[count], const T *from) {
-    if constexpr (count == 8)
-      load_eight(to, from);
-    else
-      to[0] = to_float(*from);
+    elements.load(Operand::pointer(epilogue) + token * Operand::kStride + channel);
   }
 };
+
+/// All extra operands of a kind: matrices change with the token, vectors do not.
+template <class Epilogue, ExtraKind kind, template <class> class Elements> struct Extras {
+  static_assert(Epilogue::extras <= 3);
+  Extra<Epilogue, 0, kind, Elements> extra0;
+  Extra<Epilogue, 1, kind, Elements> extra1;
+  Extra<Epilogue, 2, kind, Elements> extra2;
+
+  __device__ __forceinline__ void load(const Epilogue &epilogue, int64_t token, int channel) {
+    extra0.load(epilogue, token, channel);
+    extra1.load(epilogue, token, channel);
+    extra2.load(epilogue, token, channel);
+  }
+};
+
+template <class Epilogue, int index, class Matrix, class Vector>
+__device__ __forceinline__ float pick(const Matrix &matrix, const Vector &vector, int i) {
+  if constexpr (extra_kind<Epilogue, index>() == ExtraKind::matrix)
+    return matrix.elements.get(i);
+  else
+    return vector.elements.get(i);
+}
+
+/// The emitted function of output i of some.
+template <class Epilogue, class Matrices, class Vectors, class... Sums>
+__device__ __forceinline__ float apply(const Matrices &m, const Vectors &v, int i, Sums... sums) {
+  if constexpr (Epilogue::extras == 0)
+    return Epilogue::apply(sums...);
+  else if constexpr (Epilogue::extras == 1)
+    return Epilogue::apply(sums..., pick<Epilogue, 0>(m.extra0, v.extra0, i));
+  else if constexpr (Epilogue::extras == 2)
+    return Epilogue::apply(sums..., pick<Epilogue, 0>(m.extra0, v.extra0, i),
+                           pick<Epilogue, 1>(m.extra1, v.extra1, i));
+  else
+    return Epilogue::apply(sums..., pick<Epilogue, 0>(m.extra0, v.extra0, i),
+                           pick<Epilogue, 1>(m.extra1, v.extra1, i),
+                           pick<Epilogue, 2>(m.extra2, v.extra2, i));
+}
 
 /// Where a block's outputs are, and the scales of its operands.
 template <GemmConfig config, class Epilogue> struct OutputTile {
@@ -120,16 +177,17 @@ template <GemmConfig config, class Epilogue> struct OutputTile {
 
   /// Few tokens: each thread stores its own elements.
   template <class Sum>
-  __device__ __forceinline__ void store(const Sum (&sums)[config.tile_t / 2], int unit) const {
+  __device__ __forceinline__ void store(const Sum (&sums)[thread_sums(config)], int unit) const {
     const int channel = (first_unit + unit) * kUnit + lane_index() / 4;
     float scales[2];
 #pragma unroll
     for (int half = 0; half < 2; ++half)
       scales[half] = channel + half * 8 < config.n ? channel_scale(channel + half * 8) : 0.0f;
 #pragma unroll
-    for (int i = 0; i < config.tile_t / 4; ++i) {
-      const int64_t row = first_row + i / 2 * 8 + lane_index() % 4 * 2 + i % 2;
-      if (row >= rows)
+    for (int i = 0; i < thread_sums(config) / 2; ++i) {
+      const int t = i / 2 * 8 + lane_index() % 4 * 2 + i % 2;
+      const int64_t row = first_row + t;
+      if (t >= config.tile_t || row >= rows)
         continue;
       const float token = token_scale(row);
       const float low = scaled(float(sums[i / 2 * 4 + i % 2]), token, scales[0]);
@@ -143,20 +201,32 @@ template <GemmConfig config, class Epilogue> struct OutputTile {
     }
   }
 
-  /// Many tokens: a warpgroup's sums [tile_t, 64] go to shared memory at `staging`, and
-  /// from there in rows of 16 bytes a thread. `barrier` is the warpgroup's own.
+  /// Many tokens: a warpgroup's sums [tile_t, 64] go through shared memory at `staging`,
+  /// some tokens at a time and in two buffers by turns, and from there in rows of 16 bytes
+  /// a thread. `barrier` is the warpgroup's own.
   template <class Sum>
   __device__ __forceinline__ void store_staged(const Sum (&sums)[config.tile_t / 2],
                                                uint32_t staging, int group, int barrier) const {
-    const int warp = warp_index() % 4;
+    const RowStore store(*this, group);
     const uint32_t corner =
-        staging + (lane_index() % 4 * 2 * kStagedRow + warp * 16 + lane_index() / 4) * 4;
+        staging +
+        (lane_index() % 4 * 2 * kStagedRow + warp_index() % 4 * 16 + lane_index() / 4) * 4;
+    typename RowStore::RowExtras extras;
+    store.load_extras(extras, 0);
 #pragma unroll
-    for (int i = 0; i < config.tile_t / 2; ++i)
-      store_shared_4(corner + ((i / 4 * 8 + i % 2) * kStagedRow + i / 2 % 2 * 8) * 4,
-                     float_to_bits(float(sums[i])));
-    named_barrier_sync(barrier, 128);
-    store_rows(staging, group);
+    for (int first = 0; first < config.tile_t; first += kStagedTokens) {
+      const uint32_t buffer = first / kStagedTokens % 2 * kStagedBytes;
+#pragma unroll
+      for (int i = 0; i < kStagedTokens / 2; ++i)
+        store_shared_4(corner + buffer + ((i / 4 * 8 + i % 2) * kStagedRow + i / 2 % 2 * 8) * 4,
+                       float_to_bits(float(sums[first / 2 + i])));
+      typename RowStore::RowExtras next;
+      if (first + kStagedTokens < config.tile_t)
+        store.load_extras(next, first + kStagedTokens);
+      named_barrier_sync(barrier, 128);
+      store.run(staging + buffer, first, extras);
+      extras = next;
+    }
   }
 
 private:
@@ -164,50 +234,87 @@ private:
   __device__ __forceinline__ void store_one(int64_t row, int channel, Sums... sums) const {
     if (channel >= kOutputs)
       return;
-    Extras<Epilogue, 1> extras;
-    extras.load(epilogue, row, channel);
+    Extras<Epilogue, ExtraKind::matrix, One> matrices;
+    Extras<Epilogue, ExtraKind::vector, One> vectors;
+    matrices.load(epilogue, row, channel);
+    vectors.load(epilogue, row, channel);
     epilogue.output[row * Epilogue::output_stride + channel] =
-        from_float<Output>(extras.apply(0, sums...));
+        from_float<Output>(apply<Epilogue>(matrices, vectors, 0, sums...));
   }
 
-  __device__ __forceinline__ void store_rows(uint32_t staging, int group) const {
-    constexpr int kWidth = config.pair ? 16 : 8; // staged channels of a thread
-    constexpr int kThreads = 64 / kWidth;        // threads of a row
-    const int thread = threadIdx.x % 128, column = thread % kThreads * kWidth;
-    const int channel = (first_unit + group * 4) * kUnit + column;
-    const int output = config.pair ? channel / 2 : channel;
-    if (output >= kOutputs)
-      return;
+  /// A thread's part of the rows of a warpgroup's 64 channels: eight outputs of every
+  /// 128 / kThreads-th token.
+  struct RowStore {
+    static constexpr int kWidth = config.pair ? 16 : 8; // staged channels
+    static constexpr int kThreads = 64 / kWidth;        // threads of a row
+    static constexpr int kRows = kStagedTokens * kThreads / 128;
+    using Matrices = Extras<Epilogue, ExtraKind::matrix, Eight>;
+    struct RowExtras {
+      Matrices rows[kRows];
+    };
+
+    const OutputTile &tile;
+    int thread, column, output;
     float scales[kWidth];
+    Extras<Epilogue, ExtraKind::vector, Eight> vectors;
+
+    __device__ __forceinline__ RowStore(const OutputTile &tile, int group)
+        : tile(tile), thread(threadIdx.x % 128), column(thread % kThreads * kWidth) {
+      const int channel = (tile.first_unit + group * 4) * kUnit + column;
+      output = config.pair ? channel / 2 : channel;
 #pragma unroll
-    for (int i = 0; i < kWidth; ++i)
-      scales[i] = channel_scale(channel + i);
-#pragma unroll 4
-    for (int t = thread / kThreads; t < config.tile_t; t += 128 / kThreads) {
-      const int64_t row = first_row + t;
-      if (row >= rows)
-        return;
-      Extras<Epilogue, 8> extras;
-      extras.load(epilogue, row, output);
-      const float token = token_scale(row);
+      for (int i = 0; i < kWidth; ++i)
+        scales[i] = output < kOutputs ? tile.channel_scale(channel + i) : 0.0f;
+      if (output < kOutputs)
+        vectors.load(tile.epilogue, 0, output);
+    }
+
+    __device__ __forceinline__ int token(int first, int i) const {
+      return first + i * (128 / kThreads) + thread / kThreads;
+    }
+    __device__ __forceinline__ bool exists(int token) const {
+      return output < kOutputs && tile.first_row + token < tile.rows;
+    }
+
+    __device__ __forceinline__ void load_extras(RowExtras &extras, int first) const {
+#pragma unroll
+      for (int i = 0; i < kRows; ++i)
+        if (const int t = token(first, i); exists(t))
+          extras.rows[i].load(tile.epilogue, tile.first_row + t, output);
+    }
+
+    /// The tokens from `first`, which are staged at `staging`.
+    __device__ __forceinline__ void run(uint32_t staging, int first,
+                                        const RowExtras &extras) const {
+#pragma unroll
+      for (int i = 0; i < kRows; ++i)
+        if (const int t = token(first, i); exists(t))
+          store_row(staging + ((t - first) * kStagedRow + column) * 4, tile.first_row + t,
+                    extras.rows[i]);
+    }
+
+  private:
+    __device__ __forceinline__ void store_row(uint32_t staged, int64_t row,
+                                              const Matrices &matrices) const {
+      const float token_scale = tile.token_scale(row);
       float sums[kWidth], results[8];
 #pragma unroll
       for (int i = 0; i < kWidth / 4; ++i) {
-        const Vec16 v = load_shared_16(staging + (t * kStagedRow + column + 4 * i) * 4);
+        const Vec16 v = load_shared_16(staged + 16 * i);
 #pragma unroll
         for (int j = 0; j < 4; ++j)
-          sums[4 * i + j] = scaled(bits_to_float(v.words[j]), token, scales[4 * i + j]);
+          sums[4 * i + j] = scaled(bits_to_float(v.words[j]), token_scale, scales[4 * i + j]);
       }
 #pragma unroll
       for (int i = 0; i < 8; ++i) {
         if constexpr (config.pair)
-          results[i] = extras.apply(i, sums[i], sums[i + 8]);
+          results[i] = apply<Epilogue>(matrices, vectors, i, sums[i], sums[i + 8]);
         else
-          results[i] = extras.apply(i, sums[i]);
+          results[i] = apply<Epilogue>(matrices, vectors, i, sums[i]);
       }
-      store_eight(epilogue.output + row * Epilogue::output_stride + output, results);
+      store_eight(tile.epilogue.output + row * Epilogue::output_stride + output, results);
     }
-  }
+  };
 };
 
 } // namespace qopt::cuda

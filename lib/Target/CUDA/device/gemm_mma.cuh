@@ -33,28 +33,32 @@ __device__ __forceinline__ void multiply(int32_t (&d)[4], const uint32_t (&a)[4]
   mma_s8(d, a, b0, b1);
 }
 
-/// B fragments of a stage's tokens: 64 bytes of K of eight tokens in one ldmatrix.
+/// B fragments of a stage's tokens: 64 bytes of K of eight tokens in one ldmatrix. Tiles
+/// of 1, 2 and 4 tokens fill the eight with copies, whose products nobody reads.
 template <GemmConfig config> struct TokenFragments {
-  uint32_t row;   // row lane % 8 of the first box
+  static constexpr int kRows = config.tile_t < 8 ? config.tile_t : 8;
+
+  uint32_t row;   // row lane % kRows of box `first_box`
   uint32_t chunk; // 16 x (chunk lane / 8, swizzled)
 
-  __device__ __forceinline__ explicit TokenFragments(uint32_t tokens)
-      : row(tokens + lane_index() % 8 * kRowBytes),
-        chunk((lane_index() / 8 ^ lane_index() % 8) * 16) {}
+  __device__ __forceinline__ explicit TokenFragments(uint32_t tokens, int first_box = 0)
+      : row(tokens + (first_box * config.tile_t + lane_index() % kRows) * kRowBytes),
+        chunk((lane_index() / 8 ^ lane_index() % kRows ^ first_box * config.tile_t % 8) * 16) {}
 
-  /// Half `half` (0, 1) of the rows of box `box`; registers 0 and 1 are of the first 32
-  /// bytes, 2 and 3 of the next.
+  /// Half `half` (0, 1) of the rows of a box (counted from the first); registers 0 and 1
+  /// are of the first 32 bytes, 2 and 3 of the next. Swizzled by the row in the stage.
   __device__ __forceinline__ void load(uint32_t (&b)[4], int box, int half, int i) const {
-    load_matrices(b, row + (box * config.tile_t + i * 8) * kRowBytes + (chunk ^ half * 64));
+    load_matrices(b, row + (box * config.tile_t + i * 8) * kRowBytes +
+                         (chunk ^ half * 64 ^ box * config.tile_t % 8 * 16));
   }
 };
 
 /// Swizzled weights: bf16, or s8 with exact sums in 32-bit integers.
 template <GemmConfig config, class Sum>
-__device__ __forceinline__ void sum_swizzled_stage(Sum (&sums)[config.tile_t / 2],
+__device__ __forceinline__ void sum_swizzled_stage(Sum (&sums)[thread_sums(config)],
                                                    const Ring<config> &ring, int stage, int unit,
                                                    int part, int index) {
-  constexpr int kTiles = config.tile_t / 8;
+  constexpr int kTiles = thread_sums(config) / 4;
   const TokenFragments<config> tokens(ring.tokens(stage));
   // Row lane % 16 of the unit, chunk lane / 16 of each step's two.
   const uint32_t row =
@@ -86,8 +90,8 @@ __device__ __forceinline__ void sum_swizzled_stage(Sum (&sums)[config.tile_t / 2
 
 /// Accumulators of `groups` groups of columns that are summed side by side.
 template <GemmConfig config, int groups> struct GroupSums {
-  float products[groups][config.tile_t / 2] = {};
-  float tokens[groups][config.affine ? config.tile_t / 2 : 1] = {}; // sum(x), all rows alike
+  float products[groups][thread_sums(config)] = {};
+  float tokens[groups][config.affine ? thread_sums(config) : 1] = {}; // sum(x), all rows alike
 
   /// Columns `column` to `column + columns` (of the stage) of each group, whose codes are
   /// at `block` + g x `block_distance`; the columns of groups are `group_columns` apart.
@@ -95,7 +99,7 @@ template <GemmConfig config, int groups> struct GroupSums {
   __device__ __forceinline__ void add(const TokenFragments<config> &x, uint32_t block,
                                       int block_distance, int first_column) {
     using Block = FragmentBlock<config>;
-    constexpr int kTiles = config.tile_t / 8;
+    constexpr int kTiles = thread_sums(config) / 4;
     constexpr int kLoads = columns / 16 / Block::kLoadSteps;
     constexpr uint32_t kOnes[4] = {0x3f803f80, 0x3f803f80, 0x3f803f80, 0x3f803f80};
 #pragma unroll
@@ -106,35 +110,38 @@ template <GemmConfig config, int groups> struct GroupSums {
         codes[g].load(block + g * block_distance, load);
 #pragma unroll
       for (int pair = 0; pair < Block::kLoadSteps / 2; ++pair) {
+        uint32_t b[groups][kTiles][4];
 #pragma unroll
         for (int g = 0; g < groups; ++g) {
           const int column =
               first_column + g * group_columns + (load * Block::kLoadSteps + pair * 2) * 16;
-          uint32_t a[2][4], b[kTiles][4];
 #pragma unroll
           for (int i = 0; i < kTiles; ++i)
-            x.load(b[i], column / 64, column / 32 % 2, i);
+            x.load(b[g][i], column / 64, column / 32 % 2, i);
+        }
 #pragma unroll
-          for (int step = 0; step < 2; ++step)
-            codes[g].fragment(a[step], pair * 2 + step);
+        for (int step = 0; step < 2; ++step)
 #pragma unroll
-          for (int step = 0; step < 2; ++step)
+          for (int g = 0; g < groups; ++g) {
+            uint32_t a[4];
+            codes[g].fragment(a, pair * 2 + step);
 #pragma unroll
             for (int i = 0; i < kTiles; ++i) {
-              mma_bf16(eight_tokens(products[g], i), a[step], b[i][2 * step], b[i][2 * step + 1]);
+              const uint32_t b0 = b[g][i][2 * step], b1 = b[g][i][2 * step + 1];
+              mma_bf16(eight_tokens(products[g], i), a, b0, b1);
               if constexpr (config.affine)
-                mma_bf16(eight_tokens(tokens[g], i), kOnes, b[i][2 * step], b[i][2 * step + 1]);
+                mma_bf16(eight_tokens(tokens[g], i), kOnes, b0, b1);
             }
-        }
+          }
       }
     }
   }
 
   /// totals += scale * products + minimum * tokens of group g.
-  __device__ __forceinline__ void promote(float (&totals)[config.tile_t / 2], int g,
+  __device__ __forceinline__ void promote(float (&totals)[thread_sums(config)], int g,
                                           const GroupScales<config> &scales) const {
 #pragma unroll
-    for (int i = 0; i < config.tile_t / 2; ++i)
+    for (int i = 0; i < thread_sums(config); ++i)
       totals[i] =
           scales.add(totals[i], products[g][i], config.affine ? tokens[g][i] : 0.0f, i / 2 % 2);
   }
@@ -152,7 +159,7 @@ template <GemmConfig config> __device__ constexpr int parallel_groups() {
 
 /// Fragment weights with scales by group, one warp a unit.
 template <GemmConfig config>
-__device__ __forceinline__ void sum_fragment_stage(float (&totals)[config.tile_t / 2],
+__device__ __forceinline__ void sum_fragment_stage(float (&totals)[thread_sums(config)],
                                                    const Ring<config> &ring, int stage, int unit,
                                                    int index) {
   constexpr int kGroups = parallel_groups<config>();
@@ -180,7 +187,7 @@ __device__ __forceinline__ void sum_fragment_stage(float (&totals)[config.tile_t
 
 /// The warps of a unit give each other sums: row i of a slot is accumulator i of 32 lanes.
 template <GemmConfig config> struct Exchange {
-  static constexpr int kSums = config.tile_t / 2;
+  static constexpr int kSums = thread_sums(config);
 
   uint32_t base;
   int barrier; // the unit's own
@@ -201,7 +208,7 @@ template <GemmConfig config> struct Exchange {
 /// stage and gives them to the others; then each adds all groups, in order, for its part
 /// of the accumulators.
 template <GemmConfig config> struct SharedGroups {
-  static constexpr int kSums = config.tile_t / 2, kOwn = kSums / config.k_warps;
+  static constexpr int kSums = thread_sums(config), kOwn = kSums / config.k_warps;
   static constexpr int kOfStage = stage_blocks(config), kOfWarp = kOfStage / config.k_warps;
   static constexpr int kSlots = kOfStage * (config.affine ? 2 : 1);
 
@@ -212,12 +219,27 @@ template <GemmConfig config> struct SharedGroups {
   __device__ __forceinline__ SharedGroups(const Ring<config> &ring, int unit, int part)
       : exchange(ring, unit), unit(unit), part(part) {}
 
-  __device__ __forceinline__ void add_stage(const Ring<config> &ring, int stage, int index) {
-    const uint32_t blocks_of_unit = ring.weights(stage) + unit * stage_unit_bytes(config);
-    const int buffer = index % 2 * kSlots;
-    sum_own_groups(ring.tokens(stage), blocks_of_unit, buffer);
-    exchange.sync();
-    add_all_groups(blocks_of_unit, buffer, blocks_of_stage<config>(index));
+  /// The walk over K. A stage's groups are added while those of the next are summed.
+  __device__ __forceinline__ void run(const Ring<config> &ring) {
+    constexpr int kCount = stage_count(config);
+    constexpr int kLast = blocks(config) - (kCount - 1) * kOfStage; // groups of the last
+    RingPosition<config> position;
+    int previous = 0;
+#pragma unroll 1
+    for (int index = 0; index < kCount; ++index) {
+      barrier_wait(ring.full(position.stage), position.parity);
+      sum_own_groups(ring, position.stage, index % 2 * kSlots);
+      if (index > 0) {
+        add_groups<kOfStage>(ring, previous, (index - 1) % 2 * kSlots);
+        __syncwarp();
+        if (lane_index() == 0)
+          barrier_arrive(ring.empty(previous));
+      }
+      exchange.sync();
+      previous = position.stage;
+      position.advance();
+    }
+    add_groups<kLast>(ring, previous, (kCount - 1) % 2 * kSlots);
   }
 
   /// All totals, for the first warp of the unit.
@@ -233,12 +255,15 @@ template <GemmConfig config> struct SharedGroups {
   }
 
 private:
-  __device__ __forceinline__ void sum_own_groups(uint32_t tokens, uint32_t blocks_of_unit,
+  __device__ __forceinline__ uint32_t block(const Ring<config> &ring, int stage, int group) const {
+    return ring.weights(stage) + unit * stage_unit_bytes(config) + group * block_bytes(config);
+  }
+
+  __device__ __forceinline__ void sum_own_groups(const Ring<config> &ring, int stage,
                                                  int buffer) const {
     constexpr int kGroups = parallel_groups<config>();
-    const TokenFragments<config> x(tokens + part * (kOfWarp * config.group / 64) * config.tile_t *
-                                                kRowBytes);
-    const uint32_t own = blocks_of_unit + part * kOfWarp * block_bytes(config);
+    const TokenFragments<config> x(ring.tokens(stage), part * (kOfWarp * config.group / 64));
+    const uint32_t own = block(ring, stage, part * kOfWarp);
 #pragma unroll
     for (int first = 0; first < kOfWarp; first += kGroups) {
       GroupSums<config, kGroups> sums;
@@ -257,20 +282,22 @@ private:
     }
   }
 
-  __device__ __forceinline__ void add_all_groups(uint32_t blocks_of_unit, int buffer, int count) {
+  /// The first `count` groups of a stage.
+  template <int count>
+  __device__ __forceinline__ void add_groups(const Ring<config> &ring, int stage, int buffer) {
+    // Fewer than four accumulators are of one row, and need the scale of one.
+    const int half = kOwn < 4 ? part * kOwn / 2 % 2 : 0;
 #pragma unroll
-    for (int g = 0; g < kOfStage; ++g) {
-      if (g >= count)
-        break;
+    for (int g = 0; g < count; ++g) {
       GroupScales<config> scales;
-      scales.load(blocks_of_unit + g * block_bytes(config));
+      scales.template load < kOwn<4 ? 1 : 2>(block(ring, stage, g), half);
 #pragma unroll
       for (int i = 0; i < kOwn; ++i) {
         const int sum = part * kOwn + i;
         const float product = bits_to_float(exchange.get(buffer + g, sum));
         const float tokens =
             config.affine ? bits_to_float(exchange.get(buffer + kOfStage + g, sum)) : 0.0f;
-        totals[i] = scales.add(totals[i], product, tokens, sum / 2 % 2);
+        totals[i] = scales.add(totals[i], product, tokens, kOwn < 4 ? 0 : i / 2 % 2);
       }
     }
   }
@@ -278,14 +305,14 @@ private:
 
 /// Integers of the warps of a unit, added by the first.
 template <GemmConfig config>
-__device__ __forceinline__ void gather_integers(int32_t (&sums)[config.tile_t / 2],
+__device__ __forceinline__ void gather_integers(int32_t (&sums)[thread_sums(config)],
                                                 const Exchange<config> &exchange, int part) {
 #pragma unroll
-  for (int i = 0; i < config.tile_t / 2; ++i)
+  for (int i = 0; i < thread_sums(config); ++i)
     exchange.put(part, i, uint32_t(sums[i]));
   exchange.sync();
 #pragma unroll
-  for (int i = 0; i < config.tile_t / 2; ++i) {
+  for (int i = 0; i < thread_sums(config); ++i) {
     sums[i] = 0;
 #pragma unroll
     for (int warp = 0; warp < config.k_warps; ++warp)
@@ -312,14 +339,19 @@ __device__ __forceinline__ void sum_channel_stage(GroupSums<config, 1> &sums,
 /// A computing warp's walk over K. `weight` is the start of the image. The sums are
 /// complete in the first warp of a unit.
 template <GemmConfig config, class Sum>
-__device__ __forceinline__ void sum_with_mma(Sum (&sums)[config.tile_t / 2],
+__device__ __forceinline__ void sum_with_mma(Sum (&sums)[thread_sums(config)],
                                              const Ring<config> &ring, const uint8_t *weight,
                                              int64_t first_unit) {
   constexpr bool kShared = is_fragment(config) && config.k_warps > 1;
   const int unit = warp_index() / config.k_warps, part = warp_index() % config.k_warps;
+  if constexpr (kShared) {
+    SharedGroups<config> groups(ring, unit, part);
+    groups.run(ring);
+    groups.gather(sums);
+    return;
+  }
   RingPosition<config> position;
   [[maybe_unused]] GroupSums<config, 1> channel_sums;
-  [[maybe_unused]] SharedGroups<config> shared_groups(ring, unit, part);
 #pragma unroll 1
   for (int index = 0; index < stage_count(config); ++index) {
     barrier_wait(ring.full(position.stage), position.parity);
@@ -327,9 +359,7 @@ __device__ __forceinline__ void sum_with_mma(Sum (&sums)[config.tile_t / 2],
       sum_swizzled_stage(sums, ring, position.stage, unit, part, index);
     else if constexpr (is_per_channel(config))
       sum_channel_stage(channel_sums, ring, position.stage, unit, index);
-    else if constexpr (kShared)
-      shared_groups.add_stage(ring, position.stage, index);
-    else
+    else if constexpr (!kShared)
       sum_fragment_stage(sums, ring, position.stage, unit, index);
     __syncwarp();
     if (lane_index() == 0)
@@ -342,9 +372,7 @@ __device__ __forceinline__ void sum_with_mma(Sum (&sums)[config.tile_t / 2],
     GroupScales<config> scales;
     scales.load(weight + (first_unit + unit) * unit_bytes(config));
     channel_sums.promote(sums, 0, scales);
-  } else if constexpr (kShared) {
-    shared_groups.gather(sums);
-  } else if constexpr (config.k_warps > 1) {
+  } else if constexpr (!is_fragment(config) && config.k_warps > 1) {
     gather_integers(sums, Exchange<config>(ring, unit), part);
   }
 }

@@ -25,6 +25,10 @@ template <GemmConfig config> struct Ring {
 
   __device__ uint32_t tokens(int stage) const { return base + stage * stage_bytes(config); }
   __device__ uint32_t weights(int stage) const { return tokens(stage) + stage_token_bytes(config); }
+  /// Where a warpgroup stages its outputs.
+  __device__ uint32_t output_stage(int group) const {
+    return base + output_stage_offset(config) + group * 2 * kStagedBytes;
+  }
   /// Where the warps of a unit give each other their sums.
   __device__ uint32_t exchange(int unit) const {
     return base + exchange_offset(config) + unit * unit_exchange_bytes(config);
@@ -65,6 +69,37 @@ template <GemmConfig config> __device__ __forceinline__ int blocks_of_stage(int 
   return left < kPerStage ? left : kPerStage;
 }
 
+/// The tile that a block is at: tokens fastest, so that the blocks at work share weights.
+template <GemmConfig config> struct Tile {
+  int64_t first_unit;
+  int first_row;
+
+  __device__ __forceinline__ explicit Tile(int64_t rows)
+      : index(blockIdx.y), row_tiles(int((rows + config.tile_t - 1) / config.tile_t)) {
+    if constexpr (is_persistent(config))
+      locate();
+    else
+      place(blockIdx.x, blockIdx.y);
+  }
+  __device__ __forceinline__ bool valid() const {
+    return !is_persistent(config) ? index >= 0 : index < row_tiles * channel_tiles(config);
+  }
+  __device__ __forceinline__ void next() {
+    index = is_persistent(config) ? index + int(gridDim.y) : -1;
+    if constexpr (is_persistent(config))
+      locate();
+  }
+
+private:
+  int index, row_tiles;
+
+  __device__ __forceinline__ void locate() { place(index % row_tiles, index / row_tiles); }
+  __device__ __forceinline__ void place(int row_tile, int channel_tile) {
+    first_row = row_tile * config.tile_t;
+    first_unit = int64_t(channel_tile) * (config.tile_n / kUnit);
+  }
+};
+
 /// The copying warp of a block.
 template <GemmConfig config> struct Producer {
   static constexpr int kUnits = config.tile_n / kUnit;
@@ -75,9 +110,8 @@ template <GemmConfig config> struct Producer {
 
   Ring<config> ring;
   const TensorMap *map;
-  const uint8_t *weight; // the first unit of the block
-  int units;             // units of the block that the image has
-  int row;               // the first token
+  const uint8_t *image;
+  int64_t rows;
 
   /// Bytes of a unit that stage `index` brings.
   __device__ int unit_piece(int index) const {
@@ -89,16 +123,19 @@ template <GemmConfig config> struct Producer {
     }
   }
 
-  __device__ void copy_weights(int index, int stage, uint64_t policy) const {
+  __device__ void copy_weights(const Tile<config> &tile, int index, int stage,
+                               uint64_t policy) const {
+    const int left = units(config) - tile.first_unit, valid = left < kUnits ? left : kUnits;
     const int piece = unit_piece(index);
     if (lane_index() == 0)
-      barrier_arrive_expect(ring.full(stage), stage_token_bytes(config) + units * piece);
+      barrier_arrive_expect(ring.full(stage), stage_token_bytes(config) + valid * piece);
     __syncwarp();
-    const uint8_t *source = weight + int64_t(index) * stage_unit_bytes(config);
+    const uint8_t *source =
+        image + tile.first_unit * unit_bytes(config) + int64_t(index) * stage_unit_bytes(config);
     const int copies = kBlockwise ? kUnits * blocks_of_stage<config>(index) : kUnits;
     for (int i = lane_index(); i < copies; i += 32) {
       const int unit = i % kUnits, block = i / kUnits;
-      if (unit >= units)
+      if (unit >= valid)
         continue;
       const uint8_t *from = source + unit * unit_bytes(config) + block * kBlockBytes;
       const int size = kBlockwise ? kBlockBytes : piece;
@@ -111,10 +148,11 @@ template <GemmConfig config> struct Producer {
     }
   }
 
-  __device__ void copy_tokens(int index, int stage) const {
+  __device__ void copy_tokens(const Tile<config> &tile, int index, int stage) const {
     for (int box = lane_index(); box < stage_boxes(config); box += 32)
       tensor_copy(ring.tokens(stage) + box * config.tile_t * kRowBytes, map,
-                  index * config.k_stage + box * box_columns(config), row, ring.full(stage));
+                  index * config.k_stage + box * box_columns(config), tile.first_row,
+                  ring.full(stage));
   }
 
   /// Weights do not depend on the kernels before this one: the first stages of them are
@@ -123,17 +161,26 @@ template <GemmConfig config> struct Producer {
     constexpr int kCount = stage_count(config);
     constexpr int kFirst = kCount < config.stages ? kCount : config.stages;
     const uint64_t policy = kReadOnce ? evict_first_policy() : 0;
-    for (int index = 0; index < kFirst; ++index)
-      copy_weights(index, index, policy);
+    Tile<config> tile(rows);
+    if (tile.valid())
+      for (int index = 0; index < kFirst; ++index)
+        copy_weights(tile, index, index, policy);
     wait_for_predecessors();
-    for (int index = 0; index < kFirst; ++index)
-      copy_tokens(index, index);
+    int done = kFirst; // stages of the tile whose weights are under way
     RingPosition<config> position;
-    for (int index = kFirst; index < kCount; ++index) {
-      barrier_wait(ring.empty(position.stage), position.parity);
-      copy_weights(index, position.stage, policy);
-      copy_tokens(index, position.stage);
-      position.advance();
+    bool wrapped = false; // stages are free at first, later when they have been read
+    for (; tile.valid(); tile.next(), done = 0) {
+#pragma unroll 1
+      for (int index = 0; index < kCount; ++index) {
+        if (index >= done) {
+          if (wrapped)
+            barrier_wait(ring.empty(position.stage), position.parity ^ 1);
+          copy_weights(tile, index, position.stage, policy);
+        }
+        copy_tokens(tile, index, position.stage);
+        position.advance();
+        wrapped |= position.stage == 0;
+      }
     }
   }
 };

@@ -66,17 +66,17 @@ __device__ __forceinline__ void start_rows(Sum (&sums)[config.tile_t / 2],
 /// the stage before end.
 template <GemmConfig config, class Sum>
 __device__ __forceinline__ void sum_in_one_chain(Sum (&sums)[config.tile_t / 2],
-                                                 const Ring<config> &ring, int group) {
+                                                 const Ring<config> &ring,
+                                                 RingPosition<config> &position, int group) {
   constexpr int kWhole = blocks(config) / stage_blocks(config);
   constexpr int kRest = blocks(config) % stage_blocks(config);
-  RingPosition<config> position;
-  int previous = 0;
+  int previous = -1;
 #pragma unroll 1
   for (int index = 0; index < kWhole; ++index) {
     barrier_wait(ring.full(position.stage), position.parity);
     start_rows<config, stage_blocks(config)>(sums, {ring, position.stage, group});
     wgmma_wait<1>();
-    if (index > 0)
+    if (previous >= 0)
       release(ring, previous);
     previous = position.stage;
     position.advance();
@@ -84,9 +84,15 @@ __device__ __forceinline__ void sum_in_one_chain(Sum (&sums)[config.tile_t / 2],
   if constexpr (kRest > 0) {
     barrier_wait(ring.full(position.stage), position.parity);
     start_rows<config, kRest>(sums, {ring, position.stage, group});
+    wgmma_wait<1>();
+    if (previous >= 0)
+      release(ring, previous);
+    previous = position.stage;
+    position.advance();
   }
   wgmma_wait<0>();
   hold(sums);
+  release(ring, previous);
 }
 
 /// e4m3: a tensor core keeps few bits of a sum, so rows of 128 columns are summed apart
@@ -94,12 +100,12 @@ __device__ __forceinline__ void sum_in_one_chain(Sum (&sums)[config.tile_t / 2],
 /// are done in `kParts` parts (many tokens), as registers allow.
 template <GemmConfig config>
 __device__ __forceinline__ void sum_promoted(float (&totals)[config.tile_t / 2],
-                                             const Ring<config> &ring, int group) {
+                                             const Ring<config> &ring,
+                                             RingPosition<config> &position, int group) {
   constexpr int kParts = config.tile_t > 128 ? 2 : 1;
   constexpr int kTokens = config.tile_t / kParts;
   constexpr int kFit = kTokens <= 16 ? 4 : kTokens <= 32 ? 2 : 1;
   constexpr int kParallel = stage_blocks(config) % kFit == 0 ? kFit : 1;
-  RingPosition<config> position;
 #pragma unroll 1
   for (int index = 0; index < stage_count(config); ++index) {
     barrier_wait(ring.full(position.stage), position.parity);
@@ -140,139 +146,156 @@ __device__ __forceinline__ void sum_promoted(float (&totals)[config.tile_t / 2],
   }
 }
 
-/// Weight-only: fragments are dequantized into registers, and a group's products are
-/// summed apart.
-template <GemmConfig config> struct FragmentSums {
+/// Weight-only: a warpgroup's walk over K in chunks of columns whose fragments are
+/// dequantized together, those of the next chunk while the products of one are in flight.
+/// The products of a group are summed apart.
+template <GemmConfig config> struct FragmentWalk {
   static constexpr int kSums = config.tile_t / 2;
+  static constexpr bool kPerChannel = is_per_channel(config);
+  /// Columns of a chunk: a group, or a part of it.
+  static constexpr int kColumns = block_columns(config) == 32 ? 32 : 64;
+  static constexpr int kSteps = kColumns / 16;
+  static constexpr int kOfBlock = block_columns(config) / kColumns; // chunks
+  static constexpr int kOfStage = config.k_stage / kColumns;
+  static constexpr int kCount = blocks(config) * kOfBlock;
   using Block = FragmentBlock<config>;
+  using Fragments = uint32_t[kSteps][4];
 
+  const Ring<config> &ring;
+  RingPosition<config> &position;
+  int unit;
   float products[kSums];
   float tokens[config.affine ? kSums : 1]; // sum(x), all rows alike
 
-  /// The products of `columns` columns from `column` of the stage, whose codes are at
-  /// `codes`; `fresh` starts the sums. All are complete on return.
-  template <int columns>
-  __device__ __forceinline__ void add(const Operands<config> &x, uint32_t codes, int column,
-                                      bool fresh) {
-    constexpr int kSteps = columns / 16;
-    uint32_t a[kSteps][4];
-#pragma unroll
-    for (int load = 0; load < kSteps / Block::kLoadSteps; ++load) {
-      Block block;
-      block.load(codes, load);
-#pragma unroll
-      for (int step = 0; step < Block::kLoadSteps; ++step)
-        block.fragment(a[load * Block::kLoadSteps + step], step);
-    }
-    multiply(a, x, column, fresh);
-  }
+  __device__ __forceinline__ FragmentWalk(const Ring<config> &ring, RingPosition<config> &position,
+                                          int unit)
+      : ring(ring), position(position), unit(unit) {}
 
-  __device__ __forceinline__ float add_to(float total, int i,
-                                          const GroupScales<config> &scales) const {
-    return scales.add(total, products[i], config.affine ? tokens[i] : 0.0f, i / 2 % 2);
+  /// `image_unit` is the unit in global memory, for the scales of channels.
+  __device__ __forceinline__ void run(float (&totals)[kSums], const uint8_t *image_unit) {
+    Fragments even, odd;
+    barrier_wait(ring.full(position.stage), position.parity);
+    dequantize(even, 0);
+#pragma unroll 1
+    for (int chunk = 0; chunk < kCount; chunk += 2) {
+      add_chunk(totals, even, odd, chunk);
+      if (chunk + 1 < kCount)
+        add_chunk(totals, odd, even, chunk + 1);
+    }
+    finish();
+    release(ring, previous);
+    if constexpr (kPerChannel) {
+      GroupScales<config> scales;
+      scales.load(image_unit);
+      promote(totals, scales);
+    }
   }
 
 private:
-  template <int steps>
-  __device__ __forceinline__ void multiply(uint32_t (&a)[steps][4], const Operands<config> &x,
-                                           int column, bool fresh) {
+  int previous = 0; // stage of the chunk before
+  /// The block of chunk `chunk` (of the stage) in the current stage.
+  __device__ __forceinline__ uint32_t block(int chunk) const {
+    return ring.weights(position.stage) + unit * stage_unit_bytes(config) +
+           (kPerChannel ? 0 : chunk / kOfBlock * block_bytes(config));
+  }
+
+  __device__ __forceinline__ void dequantize(Fragments &a, int chunk) const {
+    const int in_block = kPerChannel ? chunk : chunk % kOfBlock;
+    const uint32_t codes = block(chunk) + code_bytes(config, kColumns) * in_block;
 #pragma unroll
-    for (int step = 0; step < steps; ++step)
+    for (int load = 0; load < kSteps / Block::kLoadSteps; ++load) {
+      Block words;
+      words.load(codes, load);
+#pragma unroll
+      for (int step = 0; step < Block::kLoadSteps; ++step)
+        words.fragment(a[load * Block::kLoadSteps + step], step);
+    }
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step)
       hold(a[step]);
+  }
+
+  /// Starts the products of a chunk of the current stage.
+  __device__ __forceinline__ void start(Fragments &a, int chunk, bool fresh) {
+    const Operands<config> x(ring, position.stage, 0);
+    const uint64_t first = x.tokens + chunk * kColumns / 64 * (config.tile_t * kRowBytes / 16) +
+                           chunk * kColumns % 64 * 2 / 16;
     hold(products);
     hold(tokens);
     wgmma_fence();
 #pragma unroll
-    for (int step = 0; step < steps; ++step) {
+    for (int step = 0; step < kSteps; ++step) {
       constexpr uint32_t kOnes[4] = {0x3f803f80, 0x3f803f80, 0x3f803f80, 0x3f803f80};
-      const int at = column + step * 16;
-      const uint64_t b = x.token_step(at / 64, at / 16 % 4);
+      const uint64_t b = first + (step / 4 * config.tile_t * kRowBytes + step % 4 * 32) / 16;
       const int32_t accumulate = !(fresh && step == 0);
       wgmma_bf16<config.tile_t>(products, a[step], b, accumulate);
       if constexpr (config.affine)
         wgmma_bf16<config.tile_t>(tokens, kOnes, b, accumulate);
     }
     wgmma_commit();
+  }
+
+  /// The products of chunk `index` of the walk, whose fragments are in `now`; leaves the
+  /// next chunk's in `next`, and the ring at its stage.
+  __device__ __forceinline__ void add_chunk(float (&totals)[kSums], Fragments &now, Fragments &next,
+                                            int index) {
+    const int chunk = index % kOfStage;
+    const bool ends_stage = chunk == kOfStage - 1 || index == kCount - 1;
+    start(now, chunk, kPerChannel ? index == 0 : chunk % kOfBlock == 0);
+    GroupScales<config> scales;
+    if constexpr (!kPerChannel)
+      scales.load(block(chunk));
+    // The chunk before is complete: its fragments and, if it was the last, its stage are free.
+    wgmma_wait<1>();
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step)
+      hold(next[step]);
+    if (chunk == 0 && index > 0)
+      release(ring, previous);
+    previous = position.stage;
+    if (ends_stage)
+      position.advance();
+    if (index + 1 < kCount) {
+      if (ends_stage)
+        barrier_wait(ring.full(position.stage), position.parity);
+      dequantize(next, ends_stage ? 0 : chunk + 1);
+    }
+    if constexpr (!kPerChannel)
+      if (chunk % kOfBlock == kOfBlock - 1) {
+        finish();
+        promote(totals, scales);
+      }
+  }
+
+  __device__ __forceinline__ void finish() {
     wgmma_wait<0>();
     hold(products);
     hold(tokens);
+  }
+
+  __device__ __forceinline__ void promote(float (&totals)[kSums],
+                                          const GroupScales<config> &scales) const {
 #pragma unroll
-    for (int step = 0; step < steps; ++step)
-      hold(a[step]);
+    for (int i = 0; i < kSums; ++i)
+      totals[i] = scales.add(totals[i], products[i], config.affine ? tokens[i] : 0.0f, i / 2 % 2);
   }
 };
 
-template <GemmConfig config>
-__device__ __forceinline__ void sum_by_groups(float (&totals)[config.tile_t / 2],
-                                              const Ring<config> &ring, int unit,
-                                              const uint8_t *image_unit) {
-  constexpr bool kPerChannel = is_per_channel(config);
-  // Columns that are dequantized at once: a group, or a part of it.
-  constexpr int kColumns = kPerChannel           ? 64
-                           : config.group <= 128 ? config.group
-                           : config.group % 128  ? 64
-                                                 : 128;
-  RingPosition<config> position;
-  FragmentSums<config> sums;
-#pragma unroll 1
-  for (int index = 0; index < stage_count(config); ++index) {
-    barrier_wait(ring.full(position.stage), position.parity);
-    const Operands<config> x(ring, position.stage, 0);
-    const uint32_t codes = ring.weights(position.stage) + unit * stage_unit_bytes(config);
-    if constexpr (kPerChannel) {
-      const int left = block_columns(config) - index * config.k_stage;
-#pragma unroll
-      for (int column = 0; column < config.k_stage; column += kColumns) {
-        if (column >= left)
-          break;
-        sums.template add<kColumns>(x, codes + code_bytes(config, column), column,
-                                    index == 0 && column == 0);
-      }
-    } else {
-      const int count = blocks_of_stage<config>(index);
-#pragma unroll
-      for (int g = 0; g < stage_blocks(config); ++g) {
-        if (g >= count)
-          break;
-        const uint32_t block = codes + g * block_bytes(config);
-        GroupScales<config> scales;
-        scales.load(block);
-#pragma unroll
-        for (int column = 0; column < config.group; column += kColumns)
-          sums.template add<kColumns>(x, block + code_bytes(config, column),
-                                      g * config.group + column, column == 0);
-#pragma unroll
-        for (int i = 0; i < config.tile_t / 2; ++i)
-          totals[i] = sums.add_to(totals[i], i, scales);
-      }
-    }
-    release(ring, position.stage);
-    position.advance();
-  }
-  if constexpr (kPerChannel) {
-    GroupScales<config> scales;
-    scales.load(image_unit);
-#pragma unroll
-    for (int i = 0; i < config.tile_t / 2; ++i)
-      totals[i] = sums.add_to(totals[i], i, scales);
-  }
-}
-
-/// A computing warpgroup's walk over K. `weight` is the start of the image.
+/// A computing warpgroup's walk over K. `image` is the start of the image.
 template <GemmConfig config, class Sum>
-__device__ __forceinline__ void sum_with_wgmma(Sum (&sums)[config.tile_t / 2],
-                                               const Ring<config> &ring, const uint8_t *weight,
-                                               int64_t first_unit) {
+__device__ __forceinline__ void
+sum_with_wgmma(Sum (&sums)[config.tile_t / 2], const Ring<config> &ring,
+               RingPosition<config> &position, const uint8_t *image, int64_t first_unit) {
   const int group = warp_index() / 4;
   if constexpr (is_fragment(config)) {
     // Units that the image lacks are computed from what is in shared memory, and dropped.
     const int64_t last = units(config) - 1, unit = first_unit + warp_index();
-    sum_by_groups(sums, ring, warp_index(),
-                  weight + (unit < last ? unit : last) * unit_bytes(config));
+    FragmentWalk<config> walk(ring, position, warp_index());
+    walk.run(sums, image + (unit < last ? unit : last) * unit_bytes(config));
   } else if constexpr (config.codes == Codes::e4m3) {
-    sum_promoted(sums, ring, group);
+    sum_promoted(sums, ring, position, group);
   } else {
-    sum_in_one_chain(sums, ring, group);
+    sum_in_one_chain(sums, ring, position, group);
   }
 }
 

@@ -1,0 +1,183 @@
+//===- GemmTime.cu - Time of linear layers ------------------------*- CUDA -*-===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//   scripts/build-gpu-tests, then on a machine with an H100 or H200:
+//   GemmTime [FORMAT]   us, GB/s and TFLOP/s of the layers of Llama-3.1-8B, from graphs of
+//                       dependent launches over rotating weights, beside the rate at
+//                       which the card reads
+//
+//===----------------------------------------------------------------------===//
+
+#include "GemmLayer.cuh"
+
+/// Median microseconds of `count` launches of a graph, divided by `count`.
+static double graph_us(cudaStream_t stream, int count, const std::function<void(int)> &call) {
+  cudaGraph_t graph;
+  cudaGraphExec_t ready;
+  CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+  for (int i = 0; i < count; ++i)
+    call(i);
+  CHECK(cudaStreamEndCapture(stream, &graph));
+  CHECK(cudaGraphInstantiate(&ready, graph, 0));
+  cudaEvent_t begin, end;
+  CHECK(cudaEventCreate(&begin));
+  CHECK(cudaEventCreate(&end));
+  std::vector<float> times;
+  for (int i = 0; i < 9; ++i) {
+    CHECK(cudaEventRecord(begin, stream));
+    CHECK(cudaGraphLaunch(ready, stream));
+    CHECK(cudaEventRecord(end, stream));
+    CHECK(cudaStreamSynchronize(stream));
+    float ms;
+    CHECK(cudaEventElapsedTime(&ms, begin, end));
+    times.push_back(ms);
+  }
+  std::sort(times.begin(), times.end());
+  CHECK(cudaGraphExecDestroy(ready));
+  CHECK(cudaGraphDestroy(graph));
+  CHECK(cudaEventDestroy(begin));
+  CHECK(cudaEventDestroy(end));
+  return times[times.size() / 2] * 1e3 / count;
+}
+
+__global__ void read_all(const uint4 *p, size_t n, unsigned *out) {
+  size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x, s = (size_t)gridDim.x * blockDim.x;
+  unsigned a = 0;
+  for (; i + 3 * s < n; i += 4 * s)
+    for (int j = 0; j < 4; ++j) {
+      uint4 v = __ldcs(p + i + j * s);
+      a ^= v.x ^ v.y ^ v.z ^ v.w;
+    }
+  if (a == 0x12345678u)
+    *out = a;
+}
+
+/// The best rate at which this card reads 4 GB, in GB/s.
+static double read_ceiling(cudaStream_t stream) {
+  const size_t size = 4000000000;
+  auto *memory = allocate<unsigned char>(size);
+  auto *out = allocate<unsigned>(1);
+  CHECK(cudaMemset(memory, 0x5a, size));
+  double best = 0;
+  for (int blocks : {4, 8, 16})
+    best = std::max(best, size * 1e-3 / graph_us(stream, 1, [&](int) {
+                            read_all<<<132 * blocks, 512, 0, stream>>>((uint4 *)memory, size / 16,
+                                                                       out);
+                          }));
+  CHECK(cudaFree(memory));
+  CHECK(cudaFree(out));
+  return best;
+}
+
+template <Codes codes> static void add_timed(std::vector<Case> &c) {
+  constexpr bool kFragment = codes == Codes::s4;
+  auto layer = []<int n, int k, bool pair, Kind kind>(std::vector<Case> &c) {
+    constexpr GemmConfig base = kFragment ? grouped(codes, n, k, 128, false, Number::bf16, pair)
+                                          : swizzled(codes, n, k, Number::f32, pair);
+    constexpr int kDeep = codes == Codes::bf16 ? 256 : 512; // columns of 512 bytes or fewer
+    constexpr int kRow = codes == Codes::bf16 ? 64 : 128;
+    constexpr bool kWgmma = codes == Codes::e4m3;
+    if constexpr (codes == Codes::s4) {
+      add<shared_columns(tiled(base, false, 16, 1, 2048, 4), 4), kind>(c);
+      add<shared_columns(tiled(base, false, 16, 1, 1024, 6), 2), kind>(c);
+      add<shared_columns(tiled(base, false, 32, 1, 1024, 4), 4), kind>(c);
+      add<tiled(base, false, 64, 1, 256, 4), kind>(c);
+      add<tiled(base, false, 64, 1, 512, 3), kind>(c);
+      add<tiled(base, false, 128, 1, 256, 4), kind>(c);
+      add<tiled(base, false, 128, 1, 512, 3), kind>(c);
+      add<shared_columns(tiled(base, false, 16, 8, 2048, 3), 4), kind>(c);
+      add<tiled(base, false, 64, 8, 256, 4), kind>(c);
+      add<shared_columns(tiled(base, false, 16, 16, 1024, 3), 4), kind>(c);
+      add<tiled(base, false, 64, 16, 256, 4), kind>(c);
+      add<shared_columns(tiled(base, false, 16, 32, 512, 4), 4), kind>(c);
+      add<tiled(base, false, 64, 32, 256, 4), kind>(c);
+    } else if constexpr (codes == Codes::s8) {
+      add<shared_columns(tiled(base, false, 16, 1, 1024, 5), 2), kind>(c);
+      add<shared_columns(tiled(base, false, 32, 1, 512, 6), 2), kind>(c);
+      add<tiled(base, false, 64, 1, 512, 3), kind>(c);
+      add<shared_columns(tiled(base, false, 16, 16, 1024, 4), 4), kind>(c);
+      add<tiled(base, false, 64, 16, 512, 3), kind>(c);
+      add<shared_columns(tiled(base, false, 16, 32, 512, 4), 4), kind>(c);
+      add<shared_columns(tiled(base, false, 64, 32, 256, 4), 2), kind>(c);
+    } else if constexpr (codes == Codes::bf16) {
+      add<tiled(base, false, 16, 1, 512, 6), kind>(c);
+      add<tiled(base, false, 32, 1, 256, 6), kind>(c);
+      add<tiled(base, false, 64, 1, 256, 3), kind>(c);
+      add<tiled(base, false, 16, 16, 256, 6), kind>(c);
+      add<tiled(base, false, 64, 16, 256, 2), kind>(c);
+      add<tiled(base, false, 32, 32, 256, 3), kind>(c);
+    } else {
+      add<tiled(base, true, 16, 8, kDeep, 8), kind>(c);
+      add<tiled(base, true, 32, 8, kDeep, 5), kind>(c);
+      add<tiled(base, true, 64, 8, kDeep, 3), kind>(c);
+      add<tiled(base, true, 32, 16, kDeep, 4), kind>(c);
+      add<tiled(base, true, 64, 32, kDeep / 2, 4), kind>(c);
+    }
+    add<tiled(base, true, 64, 64, kRow * 2, 4), kind>(c);
+    add<tiled(base, true, 64, 128, kRow, 5), kind>(c);
+    add<tiled(base, true, 128, 128, kRow, kFragment ? 4 : 5), kind>(c);
+    if constexpr (!kFragment)
+      add<tiled(base, true, 128, 256, kRow, 4), kind>(c);
+  };
+  layer.template operator()<4096, 4096, false, Kind::residual>(c);
+  layer.template operator()<28672, 4096, true, Kind::gated>(c);
+  layer.template operator()<4096, 14336, false, Kind::residual>(c);
+}
+
+static std::vector<Case> timed_cases() {
+  std::vector<Case> c;
+  add_timed<Codes::bf16>(c);
+  add_timed<Codes::s8>(c);
+  add_timed<Codes::e4m3>(c);
+  add_timed<Codes::s4>(c);
+  return c;
+}
+
+int main(int argc, char **argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  const std::string format = argc > 1 ? argv[1] : "";
+  cudaStream_t stream;
+  CHECK(cudaStreamCreate(&stream));
+  cudaDeviceProp device;
+  CHECK(cudaGetDeviceProperties(&device, 0));
+  const double ceiling = read_ceiling(stream);
+  std::printf("%s, reads %.0f GB/s\n", device.name, ceiling);
+  for (const Case &test : timed_cases()) {
+    const GemmConfig &c = test.config;
+    if (!format.empty() && format != name_of(c.codes))
+      continue;
+    std::vector<int> rows;
+    if (c.tile_n < 128 || c.tile_t < 64)
+      rows = {c.tile_t == 8 ? 1 : c.tile_t};
+    else
+      rows = {c.tile_t, 4096};
+    if (c.tile_n == 64 && c.tile_t >= 64)
+      rows.push_back(2 * c.tile_t);
+    Layer layer(c, 4096);
+    const long long image = (layer.layout.bytes + 255) / 256 * 256;
+    const int copies = int(std::max(2ll, 200000000 / image + 1));
+    auto *images = allocate<unsigned char>(image * copies);
+    for (int i = 0; i < copies; ++i)
+      CHECK(cudaMemcpy(images + i * image, layer.image, layer.layout.bytes,
+                       cudaMemcpyDeviceToDevice));
+    auto *output = allocate<float>(4096ll * c.n);
+    for (int t : rows) {
+      q::TensorMap map = tensor_map(c, layer.x, t);
+      const int count = std::max(copies, t > 256 ? 2 : 24);
+      double us = graph_us(stream, count, [&](int i) {
+        Operands o{output, layer.residual, layer.bias, layer.x_scales, images + i % copies * image,
+                   t};
+        launch(test, o, map, stream);
+      });
+      double gb = layer.layout.bytes * 1e-3 / us, tf = 2e-6 * t * c.n * c.k / us;
+      std::printf("%-6s %6dx%-6d T %-5d %-24s %5d KB %9.2f us %6.0f GB/s %5.1f %% %6.0f TFLOP/s\n",
+                  name_of(c.codes), c.n, c.k, t, tile_name(c).c_str(), shared_bytes(c) / 1024, us,
+                  gb, 100 * gb / ceiling, tf);
+    }
+    CHECK(cudaFree(images));
+    CHECK(cudaFree(output));
+  }
+  return 0;
+}
