@@ -205,7 +205,7 @@ private:
       return Status::invalid("logits have " + number(logits) + " bytes at " +
                              number(plan.logits_offset()) + " in an arena of " +
                              number(plan.arena_bytes()));
-    if (Status status = bounded("rows of a query tile", plan.query_tile(), 0, plan.max_tokens());
+    if (Status status = bounded("rows of a query tile", plan.query_tile(), 0, maxStepTokens);
         !status)
       return status;
     for (const artifact::Launch &launch : plan.launches())
