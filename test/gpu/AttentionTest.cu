@@ -443,6 +443,21 @@ template <AttentionConfig config> static void timePrefill(int length, int batch)
   std::fflush(stdout);
 }
 
+/// Tokens of `batch` sequences in a mixed plan.
+template <AttentionConfig config> static void timeSingleTokens(int batch, int length) {
+  std::vector<int> lengths(batch, length);
+  Cache<config> cache(lengths, 0);
+  Rows rows;
+  for (int s = 0; s < batch; ++s)
+    rows.add(s, length - 1, 1);
+  Step<config> step(cache, rows, false);
+  double us = microseconds(4, [&](int, cudaStream_t stream) {
+    launchTiles<config>(step.arguments, stream);
+  });
+  std::printf("mixed plan %d/%d x %d, %d single tokens at %d: %.1f us\n", config.heads,
+              config.kv_heads, config.head_dim, batch, length, us);
+}
+
 static int time() {
   double ceiling = readCeiling();
   std::printf("read ceiling %.0f GB/s\n", ceiling / 1e9);
@@ -462,6 +477,8 @@ static int time() {
   timeDecode<decode(9, 3, 64)>(1, 512, 2, ceiling);
   timeDecode<decode(9, 3, 64)>(64, 2048, 1, ceiling);
   timeDecode<decode(16, 4, 256)>(64, 2048, 1, ceiling);
+  timeSingleTokens<tiles(32, 8, 128)>(1, 32768);
+  timeSingleTokens<tiles(32, 8, 128)>(16, 4096);
   timePrefill<tiles(32, 8, 128)>(4096, 1);
   timePrefill<tiles(32, 8, 128)>(1024, 4);
   timePrefill<tiles(9, 3, 64)>(2048, 2);

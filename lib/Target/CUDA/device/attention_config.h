@@ -77,8 +77,19 @@ QOPT_BOTH_SIDES constexpr int tile_fragments(const AttentionConfig &c) {
   return tile_rows / (16 * c.warps);
 }
 QOPT_BOTH_SIDES constexpr int tile_threads(const AttentionConfig &c) { return 32 * c.warps; }
+/// A tile of a single token goes through its pages as a decode block does, each warp with
+/// a stage of its own, if there is room.
+QOPT_BOTH_SIDES constexpr AttentionConfig single_token(AttentionConfig c) {
+  c.stages = 1;
+  return c;
+}
+QOPT_BOTH_SIDES constexpr bool has_single_tokens(const AttentionConfig &c) {
+  return decode_shared_bytes(single_token(c)) <= 232448;
+}
 QOPT_BOTH_SIDES constexpr int tile_shared_bytes(const AttentionConfig &c) {
-  return tile_rows * c.head_dim * 2 + c.stages * half_page_bytes(c.head_dim) + 16 * c.stages;
+  int tile = tile_rows * c.head_dim * 2 + c.stages * half_page_bytes(c.head_dim) + 16 * c.stages;
+  int single = has_single_tokens(c) ? decode_shared_bytes(single_token(c)) : 0;
+  return tile > single ? tile : single;
 }
 
 /// Decode: about half the shared memory of a multiprocessor, so that two blocks, or a

@@ -174,6 +174,42 @@ __device__ __forceinline__ RunningPair empty_pair() {
   return {minus_infinity(), 0.0f, make_float2(0.0f, 0.0f)};
 }
 
+/// The block's shared memory: each warp's stages, then what merges, then each warp's
+/// mbarriers and a flag.
+template <AttentionConfig config> class DecodeShared {
+public:
+  __device__ explicit DecodeShared(uint8_t *base) : base(base) {}
+
+  /// Of this warp's stages.
+  __device__ uint32_t ring() const {
+    return shared_address(base) +
+           warp_index() * config.stages * half_page_bytes(config.head_dim);
+  }
+  __device__ uint32_t barriers() const {
+    return shared_address(base + merge_end) + warp_index() * config.stages * 8;
+  }
+  __device__ float *scratch() const { return reinterpret_cast<float *>(base + rings_end); }
+  __device__ uint32_t *flag() const {
+    return reinterpret_cast<uint32_t *>(base + merge_end + config.warps * config.stages * 8);
+  }
+
+  __device__ void init_barriers() const {
+    uint32_t own = barriers();
+    if (lane_index() == 0) {
+      for (int i = 0; i < config.stages; ++i)
+        barrier_init(own + 8 * i, 1);
+      fence_barrier_init();
+    }
+    __syncwarp();
+  }
+
+private:
+  static constexpr int rings_end =
+      config.warps * config.stages * half_page_bytes(config.head_dim);
+  static constexpr int merge_end = rings_end + decode_merge_bytes(config);
+  uint8_t *base;
+};
+
 /// The one active block of a row: its warps compute a page each, then all threads merge
 /// these pages into the running result, and so on.
 template <AttentionConfig config>
@@ -294,22 +330,11 @@ __device__ void attention_decode(const bf16 *query, const void *pool, const int3
   static_assert(config.head_dim % 16 == 0 && config.head_dim <= 256);
   static_assert(config.heads % config.kv_heads == 0 && group(config) <= 16);
   static_assert(config.scale > 0, "the maximum is taken before the scale");
-  constexpr int heads = group(config), ring_bytes = config.stages * half_page_bytes(config.head_dim);
+  constexpr int heads = group(config);
   extern __shared__ __align__(1024) uint8_t attention_shared[];
-  float *scratch = reinterpret_cast<float *>(attention_shared + config.warps * ring_bytes);
-  uint64_t *barriers =
-      reinterpret_cast<uint64_t *>(reinterpret_cast<uint8_t *>(scratch) + decode_merge_bytes(config));
-  uint32_t *flag = reinterpret_cast<uint32_t *>(barriers + config.warps * config.stages);
-
   launch_dependents();
-  int warp = warp_index();
-  uint32_t own_barriers = shared_address(barriers + warp * config.stages);
-  if (lane_index() == 0) {
-    for (int i = 0; i < config.stages; ++i)
-      barrier_init(own_barriers + 8 * i, 1);
-    fence_barrier_init();
-  }
-  __syncwarp();
+  DecodeShared<config> shared(attention_shared);
+  shared.init_barriers();
   wait_for_predecessors();
 
   int64_t row = blockIdx.x;
@@ -329,18 +354,17 @@ __device__ void attention_decode(const bf16 *query, const void *pool, const int3
   int blocks = min(int(gridDim.z), (pages + config.warps - 1) / config.warps);
   if (int(blockIdx.z) >= blocks)
     return;
-  PageList list(block_tables + sequence * max_pages, blockIdx.z * config.warps + warp,
+  PageList list(block_tables + sequence * max_pages, blockIdx.z * config.warps + warp_index(),
                 blocks * config.warps, pages);
-  HalfPageStream<config> stream(head_keys<config>(pool, kv_head), list,
-                                shared_address(attention_shared) + warp * ring_bytes,
-                                own_barriers);
+  HalfPageStream<config> stream(head_keys<config>(pool, kv_head), list, shared.ring(),
+                                shared.barriers());
   DecodeQuery<config> own(query + row * config.query_stride + kv_head * heads * config.head_dim);
   if (blocks == 1)
-    return decode_in_block(stream, own, position, scratch, out);
+    return decode_in_block(stream, own, position, shared.scratch(), out);
   int64_t first_head = row * config.heads + kv_head * heads;
   decode_split(stream, own, position, blocks,
                workspace + first_head * max_pages * partial_floats(config), max_pages,
-               tickets + row * config.kv_heads + kv_head, flag, out);
+               tickets + row * config.kv_heads + kv_head, shared.flag(), out);
 }
 
 } // namespace qopt::cuda

@@ -20,7 +20,7 @@
 
 #pragma once
 
-#include "attention_page_sums.cuh"
+#include "attention_decode.cuh"
 
 namespace qopt::cuda {
 
@@ -415,6 +415,20 @@ __device__ __forceinline__ void attend(SharedPageStream<config> &stream, TileWar
   }
 }
 
+/// A tile of one token: every warp has pages of its own. `block_table` is the sequence's,
+/// `query` and `output` are the token's first head.
+template <AttentionConfig config>
+__device__ void attend_single_token(const bf16 *query, const uint8_t *keys,
+                                    const int32_t *block_table, int position, bf16 *output,
+                                    uint8_t *shared_memory) {
+  DecodeShared<config> shared(shared_memory);
+  shared.init_barriers();
+  PageList list(block_table, warp_index(), config.warps, position / page_tokens + 1);
+  HalfPageStream<config> stream(keys, list, shared.ring(), shared.barriers());
+  DecodeQuery<config> own(query);
+  decode_in_block(stream, own, position, shared.scratch(), reinterpret_cast<uint32_t *>(output));
+}
+
 /// query, output, pool, positions, sequences and block tables as in attention_decode;
 /// tiles [tile_count][2]: first row, and number of rows of one sequence that follow
 /// each other, at most query_tile(heads, kv_heads).
@@ -441,6 +455,15 @@ __device__ void attention_tiles(const bf16 *query, const void *pool, const int32
     return;
   int first_token = tiles[2 * tile], tokens = tiles[2 * tile + 1], kv_head = blockIdx.y;
   int last_position = positions[first_token + tokens - 1];
+  if constexpr (has_single_tokens(config))
+    if (tokens == 1) {
+      int first_column = kv_head * group(config) * config.head_dim;
+      return attend_single_token<single_token(config)>(
+          query + int64_t(first_token) * config.query_stride + first_column,
+          head_keys<config>(pool, kv_head), block_tables + sequences[first_token] * max_pages,
+          last_position, output + int64_t(first_token) * config.output_stride + first_column,
+          attention_shared);
+    }
   SharedPageStream<config> stream(head_keys<config>(pool, kv_head),
                                   block_tables + sequences[first_token] * max_pages,
                                   last_position / page_tokens + 1, ring);
