@@ -174,10 +174,13 @@ public:
   __device__ Distribution(const Scores<config> &scores, float max_score, float temperature,
                           SampleShared &shared)
       : scores(scores), max_score(max_score), inverse(1.0 / temperature),
-        intervals(8.0f / temperature), shared(shared) {}
+        intervals(8.0f / temperature), negligible(max_score - 33.0f * temperature),
+        shared(shared) {}
 
   /// In units of 2^-45; 2^18 tokens of weight 1 still fit.
   __device__ __forceinline__ uint64_t weight(float score) const {
+    if (score < negligible)
+      return 0;
     double x = exponent(score) * 1.4426950408889634074;
     return x < -46.0 ? 0 : fixed_exp2(x);
   }
@@ -318,8 +321,9 @@ private:
 
   const Scores<config> &scores;
   float max_score;
-  double inverse;  // of the temperature
-  float intervals; // of a unit of the logits
+  double inverse;   // of the temperature
+  float intervals;  // of a unit of the logits
+  float negligible; // scores below have weights of less than 2^-46
   SampleShared &shared;
 };
 
@@ -332,7 +336,8 @@ __device__ __forceinline__ uint64_t share_of(uint64_t total, uint64_t random) {
 /// A token drawn as the parameters say.
 template <SampleConfig config>
 __device__ int draw_token(Distribution<config> &tokens, const SamplingRow &row) {
-  auto weight = [&](float score) { return tokens.weight(score); };
+  float least = bits_to_float(0xff800000u); // of the scores that are kept
+  auto weight = [&](float score) { return score < least ? 0 : tokens.weight(score); };
   auto counts = [&](float score) { return tokens.counts(score); };
   bool cut = row.top_k != 0 && row.top_k < tokens.sum(counts);
   uint64_t random = random_53_bits(row.seed, row.position);
@@ -344,6 +349,7 @@ __device__ int draw_token(Distribution<config> &tokens, const SamplingRow &row) 
     Crossing last = tokens.cross(row.top_k - 1, counts);
     kept = tokens.sum([&](float score) { return score > last.score ? tokens.weight(score) : 0; }) +
            (last.rank + 1) * tokens.weight(last.score);
+    least = last.score;
   } else {
     kept = tokens.sum(weight);
   }
@@ -351,12 +357,15 @@ __device__ int draw_token(Distribution<config> &tokens, const SamplingRow &row) 
   if (row.top_p < 1) {
     double needed = ceil(double(row.top_p) * double(kept));
     uint64_t target = needed < 1 ? 0 : __double2ull_rd(needed) - 1;
-    if (target < kept)
-      total = min(total, tokens.cross(target, weight).through());
+    if (target < kept) {
+      Crossing last = tokens.cross(target, weight);
+      total = min(total, last.through());
+      least = last.score;
+    }
   }
   if (row.min_p > 0)
     total = min(total, tokens.sum([&](float score) {
-      return tokens.at_least(score, row.min_p) ? tokens.weight(score) : 0;
+      return score >= least && tokens.at_least(score, row.min_p) ? tokens.weight(score) : 0;
     }));
   return tokens.token_at(tokens.cross(share_of(total, random), weight));
 }
