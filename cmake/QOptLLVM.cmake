@@ -29,7 +29,7 @@ if(QOPT_STATIC)
     MLIRBuiltinToLLVMIRTranslation MLIRLLVMToLLVMIRTranslation MLIRTargetLLVMIRExport
     MLIRTransforms MLIRParser MLIRPass)
   llvm_map_components_to_libnames(QOPT_LLVM_LIBS core support target targetparser passes ipo X86 AArch64 irreader
-    bitwriter linker frontendopenmp mcparser lto option object)
+    bitwriter linker frontendopenmp mcparser lto dtlto option object)
   # The packaged static libraries of MLIR and lld say that they need libLLVM.so, and LLVM's that
   # they need Polly, which is not packaged.
   get_property(libraries GLOBAL PROPERTY MLIR_ALL_LIBS)
@@ -87,6 +87,9 @@ function(qopt_add_compiler_executable name)
   target_link_options(${name} PRIVATE -fuse-ld=lld -Wl,--gc-sections)
   if(QOPT_SANITIZE)
     target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/SanitizerDefaults.cpp)
+  endif()
+  if(QOPT_STATIC)
+    target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/StaticLLVM.cpp)
   endif()
 endfunction()
 
