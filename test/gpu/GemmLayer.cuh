@@ -79,6 +79,8 @@ struct Operands {
   const float *bias;
   const float *x_scales;
   const void *weight;
+  const void *tokens;
+  long long token_stride; // bytes
   long long rows;
 };
 
@@ -87,14 +89,18 @@ __global__ void __launch_bounds__(threads(config), 1)
     layer(Operands o, const __grid_constant__ q::TensorMap x) {
   constexpr int kStride = config.pair ? config.n / 2 : config.n;
   if constexpr (kind == Kind::plain)
-    q::gemm<config>(x, o.x_scales, o.weight, Plain<kStride>{(q::bf16 *)o.output}, o.rows);
+    q::gemm<config>(x, o.x_scales, o.weight, Plain<kStride>{(q::bf16 *)o.output}, o.rows, o.tokens,
+                    o.token_stride);
   if constexpr (kind == Kind::residual)
     q::gemm<config>(x, o.x_scales, o.weight,
-                    Residual<kStride>{(q::bf16 *)o.output, o.residual, o.bias}, o.rows);
+                    Residual<kStride>{(q::bf16 *)o.output, o.residual, o.bias}, o.rows, o.tokens,
+                    o.token_stride);
   if constexpr (kind == Kind::logits)
-    q::gemm<config>(x, o.x_scales, o.weight, Logits<kStride>{(float *)o.output}, o.rows);
+    q::gemm<config>(x, o.x_scales, o.weight, Logits<kStride>{(float *)o.output}, o.rows, o.tokens,
+                    o.token_stride);
   if constexpr (kind == Kind::gated)
-    q::gemm<config>(x, o.x_scales, o.weight, GatedUnit<kStride>{(q::bf16 *)o.output}, o.rows);
+    q::gemm<config>(x, o.x_scales, o.weight, GatedUnit<kStride>{(q::bf16 *)o.output}, o.rows,
+                    o.tokens, o.token_stride);
 }
 
 //===- Random operands ----------------------------------------------------===//
@@ -300,6 +306,10 @@ constexpr GemmConfig tiled(GemmConfig c, bool wgmma, int tile_n, int tile_t, int
   return c;
 }
 
+constexpr GemmConfig by_rows(GemmConfig c) {
+  c.row_copies = true;
+  return c;
+}
 constexpr GemmConfig shared_columns(GemmConfig c, int k_warps) {
   c.k_warps = k_warps;
   return c;
@@ -312,7 +322,8 @@ static const char *name_of(Codes codes) {
 static std::string tile_name(const GemmConfig &c) {
   return std::string(c.wgmma ? "wgmma " : "mma ") + std::to_string(c.tile_n) + "x" +
          std::to_string(c.tile_t) + " k" + std::to_string(c.k_stage) + " s" +
-         std::to_string(c.stages) + (c.k_warps > 1 ? " w" + std::to_string(c.k_warps) : "");
+         std::to_string(c.stages) + (c.k_warps > 1 ? " w" + std::to_string(c.k_warps) : "") +
+         (c.row_copies ? " rows" : "");
 }
 
 //===- A layer on the device ----------------------------------------------===//

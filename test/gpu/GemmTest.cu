@@ -95,6 +95,13 @@ template <GemmConfig base, Kind kind> static void add_tiles(std::vector<Case> &c
   constexpr int kStage = base.group > kRow && !is_per_channel(base) ? base.group : kRow;
   if constexpr (base.codes != Codes::e4m3) {
     add<tiled(base, false, 16, 1, 4 * kStage, 4), kind>(cases);
+    if constexpr (base.k % (is_per_channel(base) ? 64 : block_columns(base)) == 0) {
+      add<by_rows(tiled(base, false, 16, 1, 4 * kStage, 4)), kind>(cases);
+      add<by_rows(tiled(base, false, 64, 4, 2 * kStage, 3)), kind>(cases);
+      add<by_rows(tiled(base, false, 32, 8, 4 * kStage, 3)), kind>(cases);
+      if constexpr (base.codes == Codes::s8 || (kFragment && !is_per_channel(base)))
+        add<by_rows(shared_columns(tiled(base, false, 32, 2, 8 * kStage, 3), 4)), kind>(cases);
+    }
     add<tiled(base, false, 32, 4, 2 * kStage, 3), kind>(cases);
     add<tiled(base, false, 16, 8, 4 * kStage, 4), kind>(cases);
     add<tiled(base, false, 32, 16, 2 * kStage, 3), kind>(cases);
@@ -173,8 +180,8 @@ static void finish(const Case &test, int rows) {
 //===- The comparison -----------------------------------------------------===//
 
 static bool same_layer(const Case &a, const Case &b) {
-  GemmConfig x = shared_columns(tiled(a.config, false, 0, 0, 0, 0), 1);
-  GemmConfig y = shared_columns(tiled(b.config, false, 0, 0, 0, 0), 1);
+  GemmConfig x = by_rows(shared_columns(tiled(a.config, false, 0, 0, 0, 0), 1));
+  GemmConfig y = by_rows(shared_columns(tiled(b.config, false, 0, 0, 0, 0), 1));
   return x == y && a.kind == b.kind;
 }
 
@@ -209,7 +216,14 @@ static int check_layer(const std::vector<Case> &cases) {
   };
   auto run = [&](const Case &test, int rows, unsigned char *to) {
     CHECK(cudaMemcpy(to, poison, (most + guard) * row_bytes, cudaMemcpyDeviceToDevice));
-    Operands o{to, layer.residual, layer.bias, layer.x_scales, layer.image, rows};
+    Operands o{to,
+               layer.residual,
+               layer.bias,
+               layer.x_scales,
+               layer.image,
+               layer.x,
+               (long long)c.k * bytes(token_number(c)),
+               rows};
     q::TensorMap map = tensor_map(test.config, layer.x, rows);
     launch(test, o, map, nullptr);
     finish(test, rows);

@@ -80,45 +80,34 @@ template <Codes codes> static void add_timed(std::vector<Case> &c) {
     constexpr int kRow = codes == Codes::bf16 ? 64 : 128;
     constexpr bool kWgmma = codes == Codes::e4m3;
     if constexpr (codes == Codes::s4) {
-      add<shared_columns(tiled(base, false, 16, 1, 2048, 4), 4), kind>(c);
-      add<shared_columns(tiled(base, false, 16, 1, 1024, 6), 2), kind>(c);
-      add<shared_columns(tiled(base, false, 32, 1, 1024, 4), 4), kind>(c);
-      add<tiled(base, false, 64, 1, 256, 4), kind>(c);
-      add<tiled(base, false, 64, 1, 512, 3), kind>(c);
-      add<tiled(base, false, 128, 1, 256, 4), kind>(c);
-      add<tiled(base, false, 128, 1, 512, 3), kind>(c);
-      add<shared_columns(tiled(base, false, 16, 8, 2048, 3), 4), kind>(c);
-      add<tiled(base, false, 64, 8, 256, 4), kind>(c);
-      add<shared_columns(tiled(base, false, 16, 16, 1024, 3), 4), kind>(c);
-      add<tiled(base, false, 64, 16, 256, 4), kind>(c);
-      add<shared_columns(tiled(base, false, 16, 32, 512, 4), 4), kind>(c);
+      add<by_rows(shared_columns(tiled(base, false, 16, 1, 2048, 4), 4)), kind>(c);
+      add<by_rows(shared_columns(tiled(base, false, 32, 1, 1024, 4), 2)), kind>(c);
+      add<by_rows(tiled(base, false, 32, 1, 1024, 3)), kind>(c);
+      add<by_rows(tiled(base, false, 64, 1, 512, 3)), kind>(c);
+      add<by_rows(tiled(base, false, 64, 1, 1024, 3)), kind>(c);
+      add<by_rows(shared_columns(tiled(base, false, 16, 8, 2048, 3), 4)), kind>(c);
+      add<by_rows(tiled(base, false, 64, 8, 512, 3)), kind>(c);
+      add<tiled(base, false, 64, 16, 512, 3), kind>(c);
       add<tiled(base, false, 64, 32, 256, 4), kind>(c);
     } else if constexpr (codes == Codes::s8) {
-      add<shared_columns(tiled(base, false, 16, 1, 1024, 5), 2), kind>(c);
-      add<shared_columns(tiled(base, false, 32, 1, 512, 6), 2), kind>(c);
-      add<tiled(base, false, 64, 1, 512, 3), kind>(c);
-      add<shared_columns(tiled(base, false, 16, 16, 1024, 4), 4), kind>(c);
+      add<by_rows(shared_columns(tiled(base, false, 32, 1, 512, 6), 2)), kind>(c);
+      add<by_rows(tiled(base, false, 64, 1, 512, 3)), kind>(c);
+      add<by_rows(tiled(base, false, 64, 8, 512, 3)), kind>(c);
       add<tiled(base, false, 64, 16, 512, 3), kind>(c);
-      add<shared_columns(tiled(base, false, 16, 32, 512, 4), 4), kind>(c);
-      add<shared_columns(tiled(base, false, 64, 32, 256, 4), 2), kind>(c);
     } else if constexpr (codes == Codes::bf16) {
-      add<tiled(base, false, 16, 1, 512, 6), kind>(c);
-      add<tiled(base, false, 32, 1, 256, 6), kind>(c);
-      add<tiled(base, false, 64, 1, 256, 3), kind>(c);
-      add<tiled(base, false, 16, 16, 256, 6), kind>(c);
-      add<tiled(base, false, 64, 16, 256, 2), kind>(c);
-      add<tiled(base, false, 32, 32, 256, 3), kind>(c);
+      add<by_rows(tiled(base, false, 16, 1, 512, 6)), kind>(c);
+      add<by_rows(tiled(base, false, 32, 1, 256, 6)), kind>(c);
+      add<by_rows(tiled(base, false, 32, 8, 256, 5)), kind>(c);
+      add<tiled(base, false, 32, 16, 256, 4), kind>(c);
     } else {
       add<tiled(base, true, 16, 8, kDeep, 8), kind>(c);
       add<tiled(base, true, 32, 8, kDeep, 5), kind>(c);
       add<tiled(base, true, 64, 8, kDeep, 3), kind>(c);
-      add<tiled(base, true, 32, 16, kDeep, 4), kind>(c);
-      add<tiled(base, true, 64, 32, kDeep / 2, 4), kind>(c);
     }
     add<tiled(base, true, 64, 64, kRow * 2, 4), kind>(c);
-    add<tiled(base, true, 64, 128, kRow, 5), kind>(c);
-    add<tiled(base, true, 128, 128, kRow, kFragment ? 4 : 5), kind>(c);
-    if constexpr (!kFragment)
+    if constexpr (kFragment)
+      add<tiled(base, true, 128, 128, kRow, 4), kind>(c);
+    else
       add<tiled(base, true, 128, 256, kRow, 4), kind>(c);
   };
   layer.template operator()<4096, 4096, false, Kind::residual>(c);
@@ -167,7 +156,13 @@ int main(int argc, char **argv) {
       q::TensorMap map = tensor_map(c, layer.x, t);
       const int count = std::max(copies, t > 256 ? 2 : 24);
       double us = graph_us(stream, count, [&](int i) {
-        Operands o{output, layer.residual, layer.bias, layer.x_scales, images + i % copies * image,
+        Operands o{output,
+                   layer.residual,
+                   layer.bias,
+                   layer.x_scales,
+                   images + i % copies * image,
+                   layer.x,
+                   (long long)c.k * bytes(token_number(c)),
                    t};
         launch(test, o, map, stream);
       });

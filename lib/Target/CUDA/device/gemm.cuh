@@ -63,9 +63,12 @@ __device__ __forceinline__ void compute(const Ring<config> &ring, const float *x
 }
 
 /// `weight` is a packed image, `x_scales` [rows] the scales of tokens (s8 and e4m3).
+/// Configurations with row copies read the tokens at `tokens` [rows], whose rows are
+/// `token_stride` bytes apart, both multiples of 16; the others through the map `x`.
 template <GemmConfig config, class Epilogue>
 __device__ __forceinline__ void gemm(const TensorMap &x, const float *x_scales, const void *weight,
-                                     const Epilogue &epilogue, int64_t rows) {
+                                     const Epilogue &epilogue, int64_t rows,
+                                     const void *tokens = nullptr, int64_t token_stride = 0) {
   static_assert(reason_invalid(config) == nullptr);
   extern __shared__ __align__(1024) uint8_t shared[];
   const Ring<config> ring{shared_address(shared)};
@@ -82,7 +85,8 @@ __device__ __forceinline__ void gemm(const TensorMap &x, const float *x_scales, 
     if constexpr (shares_registers(config))
       decrease_registers<producer_registers(config)>();
     if (warp_index() == consumer_warps(config))
-      Producer<config>{ring, &x, image, rows}.run();
+      Producer<config>{ring, &x, image, rows, static_cast<const uint8_t *>(tokens), token_stride}
+          .run();
   } else {
     if constexpr (shares_registers(config))
       increase_registers<consumer_registers(config)>();

@@ -43,6 +43,7 @@ struct GemmConfig {
   bool wgmma;      // products of warpgroups; else of warps (mma.sync, not for e4m3)
   bool pair;       // interleaved gate and up: y [t, n / 2] of two accumulators an element
   int k_warps = 1; // mma.sync, s8 or groups: warps of a unit, which share its columns
+  bool row_copies = false; // mma.sync, up to 8 tokens: their rows come by plain copies
 
   constexpr bool operator==(const GemmConfig &) const = default;
 };
@@ -128,8 +129,14 @@ QOPT_BOTH_SIDES constexpr int box_columns(const GemmConfig &c) {
 QOPT_BOTH_SIDES constexpr int stage_boxes(const GemmConfig &c) {
   return c.k_stage / box_columns(c);
 }
+/// Row copies: bytes of a token in a stage, 16 more than its columns against bank
+/// conflicts.
+QOPT_BOTH_SIDES constexpr int token_row_bytes(const GemmConfig &c) {
+  return c.k_stage * bytes(token_number(c)) + 16;
+}
 QOPT_BOTH_SIDES constexpr int stage_token_bytes(const GemmConfig &c) {
-  return stage_boxes(c) * c.tile_t * kRowBytes;
+  return c.row_copies ? gemm_detail::round_up(c.tile_t * token_row_bytes(c), kRowBytes)
+                      : stage_boxes(c) * c.tile_t * kRowBytes;
 }
 /// Blocks of a unit in a stage; per channel, a part of the one block.
 QOPT_BOTH_SIDES constexpr int stage_blocks(const GemmConfig &c) {
@@ -243,6 +250,8 @@ QOPT_BOTH_SIDES constexpr int grid_y(const GemmConfig &c) {
 QOPT_BOTH_SIDES constexpr const char *reason_invalid(const GemmConfig &c) {
   if (c.n % 8 || c.k % 8 || c.n <= 0 || c.k <= 0)
     return "n and k must be positive multiples of 8";
+  if (c.k * bytes(token_number(c)) % 16)
+    return "a token must have a multiple of 16 bytes";
   if (c.pair && c.n % 16)
     return "n of an interleaved pair must be a multiple of 16";
   if (c.tile_n != 16 && c.tile_n != 32 && c.tile_n % 64)
@@ -270,9 +279,13 @@ QOPT_BOTH_SIDES constexpr const char *reason_invalid(const GemmConfig &c) {
   if (stage_blocks(c) % c.k_warps ||
       (c.k_warps != 1 && is_fragment(c) && stage_blocks(c) / c.k_warps * c.group % 64))
     return "each of k_warps needs whole groups and rows of 128 bytes of a stage";
+  if (c.row_copies && (c.wgmma || c.tile_t > 8))
+    return "rows of tokens are copied for mma.sync and up to 8 tokens";
+  if (c.row_copies && c.k % (is_per_channel(c) ? 64 : block_columns(c)))
+    return "rows of tokens are copied if k is a multiple of the block";
   // A warp's first box is named by bits that its other boxes do not have.
   int own = stage_boxes(c) / c.k_warps;
-  if (c.k_warps != 1 && is_fragment(c) && (own & (own - 1)) && own * c.tile_t % 8)
+  if (c.k_warps != 1 && !c.row_copies && is_fragment(c) && (own & (own - 1)) && own * c.tile_t % 8)
     return "each of k_warps needs a power of two of boxes";
   if (c.k_warps != 1 && is_fragment(c) && c.stages < 3)
     return "a ring whose stages are added one later needs three stages";

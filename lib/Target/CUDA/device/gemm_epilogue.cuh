@@ -211,21 +211,24 @@ template <GemmConfig config, class Epilogue> struct OutputTile {
     const uint32_t corner =
         staging +
         (lane_index() % 4 * 2 * kStagedRow + warp_index() % 4 * 16 + lane_index() / 4) * 4;
-    typename RowStore::RowExtras extras;
-    store.load_extras(extras, 0);
+    // What the first tokens need is on its way before their sums are staged.
+    constexpr int kChunks = config.tile_t / kStagedTokens, kWanted = RowStore::kAhead;
+    constexpr int kAhead = kChunks < kWanted ? kChunks : kWanted;
+    typename RowStore::RowExtras extras[kAhead];
 #pragma unroll
-    for (int first = 0; first < config.tile_t; first += kStagedTokens) {
-      const uint32_t buffer = first / kStagedTokens % 2 * kStagedBytes;
+    for (int chunk = 0; chunk < kAhead; ++chunk)
+      store.load_extras(extras[chunk], chunk * kStagedTokens);
+#pragma unroll
+    for (int chunk = 0; chunk < kChunks; ++chunk) {
+      const uint32_t buffer = chunk % 2 * kStagedBytes;
 #pragma unroll
       for (int i = 0; i < kStagedTokens / 2; ++i)
         store_shared_4(corner + buffer + ((i / 4 * 8 + i % 2) * kStagedRow + i / 2 % 2 * 8) * 4,
-                       float_to_bits(float(sums[first / 2 + i])));
-      typename RowStore::RowExtras next;
-      if (first + kStagedTokens < config.tile_t)
-        store.load_extras(next, first + kStagedTokens);
+                       float_to_bits(float(sums[chunk * kStagedTokens / 2 + i])));
       named_barrier_sync(barrier, 128);
-      store.run(staging + buffer, first, extras);
-      extras = next;
+      store.run(staging + buffer, chunk * kStagedTokens, extras[chunk % kAhead]);
+      if (chunk + kAhead < kChunks)
+        store.load_extras(extras[chunk % kAhead], (chunk + kAhead) * kStagedTokens);
     }
   }
 
@@ -251,7 +254,13 @@ private:
     using Matrices = Extras<Epilogue, ExtraKind::matrix, Eight>;
     struct RowExtras {
       Matrices rows[kRows];
+      float token_scales[kRows];
     };
+    /// Steps of kStagedTokens whose extras are loaded ahead, as registers allow.
+    static constexpr int kMatrices = int(extra_kind<Epilogue, 0>() == ExtraKind::matrix) +
+                                     int(extra_kind<Epilogue, 1>() == ExtraKind::matrix) +
+                                     int(extra_kind<Epilogue, 2>() == ExtraKind::matrix);
+    static constexpr int kAhead = kMatrices == 0 ? 4 : 2;
 
     const OutputTile &tile;
     int thread, column, output;
@@ -279,8 +288,10 @@ private:
     __device__ __forceinline__ void load_extras(RowExtras &extras, int first) const {
 #pragma unroll
       for (int i = 0; i < kRows; ++i)
-        if (const int t = token(first, i); exists(t))
+        if (const int t = token(first, i); exists(t)) {
           extras.rows[i].load(tile.epilogue, tile.first_row + t, output);
+          extras.token_scales[i] = tile.token_scale(tile.first_row + t);
+        }
     }
 
     /// The tokens from `first`, which are staged at `staging`.
@@ -290,13 +301,12 @@ private:
       for (int i = 0; i < kRows; ++i)
         if (const int t = token(first, i); exists(t))
           store_row(staging + ((t - first) * kStagedRow + column) * 4, tile.first_row + t,
-                    extras.rows[i]);
+                    extras.token_scales[i], extras.rows[i]);
     }
 
   private:
-    __device__ __forceinline__ void store_row(uint32_t staged, int64_t row,
+    __device__ __forceinline__ void store_row(uint32_t staged, int64_t row, float token_scale,
                                               const Matrices &matrices) const {
-      const float token_scale = tile.token_scale(row);
       float sums[kWidth], results[8];
 #pragma unroll
       for (int i = 0; i < kWidth / 4; ++i) {

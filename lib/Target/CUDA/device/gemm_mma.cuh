@@ -41,15 +41,25 @@ template <GemmConfig config> struct TokenFragments {
   uint32_t row;   // row lane % kRows of box `first_box`
   uint32_t chunk; // 16 x (chunk lane / 8, swizzled)
 
-  __device__ __forceinline__ explicit TokenFragments(uint32_t tokens, int first_box = 0)
-      : row(tokens + (first_box * config.tile_t + lane_index() % kRows) * kRowBytes),
-        chunk((lane_index() / 8 ^ lane_index() % kRows ^ first_box * config.tile_t % 8) * 16) {}
+  __device__ __forceinline__ explicit TokenFragments(uint32_t tokens, int first_box = 0) {
+    const uint32_t token = lane_index() % kRows, part = lane_index() / 8;
+    if constexpr (config.row_copies) {
+      row = tokens + token * token_row_bytes(config) + first_box * kRowBytes;
+      chunk = part * 16;
+    } else {
+      row = tokens + (first_box * config.tile_t + token) * kRowBytes;
+      chunk = (part ^ token ^ first_box * config.tile_t % 8) * 16;
+    }
+  }
 
   /// Half `half` (0, 1) of the rows of a box (counted from the first); registers 0 and 1
   /// are of the first 32 bytes, 2 and 3 of the next. Swizzled by the row in the stage.
   __device__ __forceinline__ void load(uint32_t (&b)[4], int box, int half, int i) const {
-    load_matrices(b, row + (box * config.tile_t + i * 8) * kRowBytes +
-                         (chunk ^ half * 64 ^ box * config.tile_t % 8 * 16));
+    if constexpr (config.row_copies)
+      load_matrices(b, row + box * kRowBytes + half * 64 + chunk);
+    else
+      load_matrices(b, row + (box * config.tile_t + i * 8) * kRowBytes +
+                           (chunk ^ half * 64 ^ box * config.tile_t % 8 * 16));
   }
 };
 

@@ -5,7 +5,8 @@
 //
 // One warp copies, the others compute. A stage in shared memory:
 //
-//   tokens   [boxes][tile_t][128 bytes], 128-byte swizzle
+//   tokens   [boxes][tile_t][128 bytes], 128-byte swizzle; or, by row copies,
+//            [tile_t][bytes of k_stage columns + 16]
 //   weights  fragment, and swizzled for mma.sync: [units][bytes of a unit]
 //            swizzled for wgmma: [rows of 128 bytes][units][16][128 bytes], so that the
 //            channels of a warpgroup stand together
@@ -75,9 +76,10 @@ template <GemmConfig config> struct Tile {
   int first_row;
 
   __device__ __forceinline__ explicit Tile(int64_t rows)
-      : index(blockIdx.y), row_tiles(int((rows + config.tile_t - 1) / config.tile_t)) {
+      : index(blockIdx.y * gridDim.x + blockIdx.x),
+        row_tiles(int((rows + config.tile_t - 1) / config.tile_t)) {
     if constexpr (is_persistent(config))
-      locate();
+      place(index % row_tiles, index / row_tiles);
     else
       place(blockIdx.x, blockIdx.y);
   }
@@ -85,15 +87,14 @@ template <GemmConfig config> struct Tile {
     return !is_persistent(config) ? index >= 0 : index < row_tiles * channel_tiles(config);
   }
   __device__ __forceinline__ void next() {
-    index = is_persistent(config) ? index + int(gridDim.y) : -1;
+    index = is_persistent(config) ? index + int(gridDim.x * gridDim.y) : -1;
     if constexpr (is_persistent(config))
-      locate();
+      place(index % row_tiles, index / row_tiles);
   }
 
 private:
   int index, row_tiles;
 
-  __device__ __forceinline__ void locate() { place(index % row_tiles, index / row_tiles); }
   __device__ __forceinline__ void place(int row_tile, int channel_tile) {
     first_row = row_tile * config.tile_t;
     first_unit = int64_t(channel_tile) * (config.tile_n / kUnit);
@@ -112,6 +113,8 @@ template <GemmConfig config> struct Producer {
   const TensorMap *map;
   const uint8_t *image;
   int64_t rows;
+  const uint8_t *tokens; // row copies: the first token
+  int64_t token_stride;  // bytes
 
   /// Bytes of a unit that stage `index` brings.
   __device__ int unit_piece(int index) const {
@@ -128,7 +131,7 @@ template <GemmConfig config> struct Producer {
     const int left = units(config) - tile.first_unit, valid = left < kUnits ? left : kUnits;
     const int piece = unit_piece(index);
     if (lane_index() == 0)
-      barrier_arrive_expect(ring.full(stage), stage_token_bytes(config) + valid * piece);
+      barrier_arrive_expect(ring.full(stage), token_bytes(index) + valid * piece);
     __syncwarp();
     const uint8_t *source =
         image + tile.first_unit * unit_bytes(config) + int64_t(index) * stage_unit_bytes(config);
@@ -148,11 +151,31 @@ template <GemmConfig config> struct Producer {
     }
   }
 
+  /// Bytes of a token's row that stage `index` has.
+  __device__ static int row_piece(int index) {
+    const int left = config.k - index * config.k_stage;
+    return (left < config.k_stage ? left : config.k_stage) * bytes(token_number(config));
+  }
+  __device__ static int token_bytes(int index) {
+    return config.row_copies ? config.tile_t * row_piece(index) : stage_token_bytes(config);
+  }
+
+  /// A box takes the copy engine about as long as a row of many columns: few tokens come
+  /// faster row by row.
   __device__ void copy_tokens(const Tile<config> &tile, int index, int stage) const {
-    for (int box = lane_index(); box < stage_boxes(config); box += 32)
-      tensor_copy(ring.tokens(stage) + box * config.tile_t * kRowBytes, map,
-                  index * config.k_stage + box * box_columns(config), tile.first_row,
-                  ring.full(stage));
+    const uint32_t to = ring.tokens(stage), barrier = ring.full(stage);
+    if constexpr (config.row_copies) {
+      const int lane = lane_index();
+      const int64_t row = tile.first_row + lane < rows ? tile.first_row + lane : rows - 1;
+      const int64_t first = int64_t(index) * config.k_stage * bytes(token_number(config));
+      if (lane < config.tile_t)
+        bulk_copy(to + lane * token_row_bytes(config), tokens + row * token_stride + first,
+                  row_piece(index), barrier);
+    } else {
+      for (int box = lane_index(); box < stage_boxes(config); box += 32)
+        tensor_copy(to + box * config.tile_t * kRowBytes, map,
+                    index * config.k_stage + box * box_columns(config), tile.first_row, barrier);
+    }
   }
 
   /// Weights do not depend on the kernels before this one: the first stages of them are
