@@ -81,16 +81,16 @@ __global__ void __launch_bounds__(q::tile_threads(tiles(heads, kvHeads, headDim)
 
 template <AttentionConfig config>
 void launchDecode(const Arguments &a, int splits, cudaStream_t stream = nullptr) {
-  launchDependent(decodeKernel<config.heads, config.kv_heads, config.head_dim, config.warps,
-                               config.stages>,
-                  dim3(unsigned(a.rows), config.kv_heads, splits),
-                  q::decode_threads(config), q::decode_shared_bytes(config), stream, a);
+  launchDependent(
+      decodeKernel<config.heads, config.kv_heads, config.head_dim, config.warps, config.stages>,
+      dim3(unsigned(a.rows), config.kv_heads, splits), q::decode_threads(config),
+      q::decode_shared_bytes(config), stream, a);
 }
 template <AttentionConfig config>
 void launchTiles(const Arguments &a, cudaStream_t stream = nullptr) {
   launchDependent(tilesKernel<config.heads, config.kv_heads, config.head_dim>,
-                  dim3(unsigned(a.tileCount), config.kv_heads),
-                  q::tile_threads(config), q::tile_shared_bytes(config), stream, a);
+                  dim3(unsigned(a.tileCount), config.kv_heads), q::tile_threads(config),
+                  q::tile_shared_bytes(config), stream, a);
 }
 
 //===- What the tokens hold -----------------------------------------------===//
@@ -253,12 +253,12 @@ template <AttentionConfig config> struct Step {
                                                 config.query_stride, sequences.get(),
                                                 positions.get());
     CHECK_CUDA(cudaDeviceSynchronize());
-    arguments = {query.get(),     cache.pool.get() + cache.layerOffset,
-                 positions.get(), sequences.get(),
+    arguments = {query.get(),       cache.pool.get() + cache.layerOffset,
+                 positions.get(),   sequences.get(),
                  cache.table.get(), cache.maxPages,
-                 output.get(),    (long long)rows.size(),
-                 workspace.get(), tickets.get(),
-                 tiles.get(),     (long long)hostTiles.size() / 2};
+                 output.get(),      (long long)rows.size(),
+                 workspace.get(),   tickets.get(),
+                 tiles.get(),       (long long)hostTiles.size() / 2};
   }
 
   /// The output's bits [rows, heads * head_dim] after `launch`, which finds it as NaN.
@@ -288,8 +288,8 @@ static std::vector<double> referenceOf(const Step<config> &step, int length) {
   size_t count = step.rows.size() * config.heads;
   Buffer<double> out(count * config.head_dim), scores(count * length);
   reference<<<dim3(unsigned(step.rows.size()), config.heads), 128>>>(
-      out.get(), scores.get(), length, config.heads, config.kv_heads, config.head_dim,
-      config.scale, step.sequences.get(), step.positions.get());
+      out.get(), scores.get(), length, config.heads, config.kv_heads, config.head_dim, config.scale,
+      step.sequences.get(), step.positions.get());
   CHECK_CUDA(cudaDeviceSynchronize());
   return out.read();
 }
@@ -323,8 +323,8 @@ static void checkKernels(const char *what, const std::vector<int> &lengths, cons
   report(error < 4e-3, name);
   for (int splits : {1, 2, 7}) {
     for (int repeat = 0; repeat < 2; ++repeat) {
-      size_t count = differing(
-          bits, step.run([&] { launchDecode<single>(step.arguments, splits); }));
+      size_t count =
+          differing(bits, step.run([&] { launchDecode<single>(step.arguments, splits); }));
       if (repeat == 0 && count == 0)
         continue; // again: tickets are as they were
       std::snprintf(name, sizeof name, "  decode, %d splits: %zu of %zu differ from tiles", splits,
@@ -364,9 +364,9 @@ static void checkIdleRows() {
   for (int splits : {1, 3}) {
     auto bits = step.run([&] { launchDecode<single>(step.arguments, splits); });
     size_t row = size_t(single.heads) * single.head_dim;
-    bool zero = std::all_of(bits.begin(), bits.begin() + row, [](auto b) { return b == 0; }) &&
-                std::all_of(bits.begin() + 2 * row, bits.begin() + 3 * row,
-                            [](auto b) { return b == 0; });
+    bool zero =
+        std::all_of(bits.begin(), bits.begin() + row, [](auto b) { return b == 0; }) &&
+        std::all_of(bits.begin() + 2 * row, bits.begin() + 3 * row, [](auto b) { return b == 0; });
     report(zero, "rows without a sequence are zero");
     report(std::equal(expected.begin(), expected.end(), bits.begin() + 3 * row),
            "a row among idle rows has the bits it has alone");
@@ -433,13 +433,11 @@ template <AttentionConfig config> static void timePrefill(int length, int batch)
   for (int s = 0; s < batch; ++s)
     rows.add(s, 0, length);
   Step<config> step(cache, rows, false);
-  double us = microseconds(4, [&](int, cudaStream_t stream) {
-    launchTiles<config>(step.arguments, stream);
-  });
+  double us = microseconds(
+      4, [&](int, cudaStream_t stream) { launchTiles<config>(step.arguments, stream); });
   double flops = 4.0 * batch * config.heads * config.head_dim * (0.5 * length * (length + 1.0));
-  std::printf("prefill %d/%d x %d, %d x %d tokens: %8.1f us, %.0f TFLOP/s (causal)\n",
-              config.heads, config.kv_heads, config.head_dim, batch, length, us,
-              flops / us / 1e6);
+  std::printf("prefill %d/%d x %d, %d x %d tokens: %8.1f us, %.0f TFLOP/s (causal)\n", config.heads,
+              config.kv_heads, config.head_dim, batch, length, us, flops / us / 1e6);
   std::fflush(stdout);
 }
 
@@ -451,9 +449,8 @@ template <AttentionConfig config> static void timeSingleTokens(int batch, int le
   for (int s = 0; s < batch; ++s)
     rows.add(s, length - 1, 1);
   Step<config> step(cache, rows, false);
-  double us = microseconds(4, [&](int, cudaStream_t stream) {
-    launchTiles<config>(step.arguments, stream);
-  });
+  double us = microseconds(
+      4, [&](int, cudaStream_t stream) { launchTiles<config>(step.arguments, stream); });
   std::printf("mixed plan %d/%d x %d, %d single tokens at %d: %.1f us\n", config.heads,
               config.kv_heads, config.head_dim, batch, length, us);
 }

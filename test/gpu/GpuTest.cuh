@@ -155,8 +155,8 @@ template <class... Parameters, class... Arguments>
 void launchDependent(void (*kernel)(Parameters...), dim3 grid, int threads, int sharedBytes,
                      cudaStream_t stream, Arguments... arguments) {
   if (sharedBytes > 48 * 1024)
-    CHECK_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    sharedBytes));
+    CHECK_CUDA(
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sharedBytes));
   cudaLaunchAttribute attribute;
   attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attribute.val.programmaticStreamSerializationAllowed = 1;

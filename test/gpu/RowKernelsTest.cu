@@ -99,10 +99,10 @@ static bool codesMatch(const std::vector<std::vector<float>> &rows, const Buffer
   auto hostScales = scales.read();
   bool same = true;
   for (size_t r = 0; r < rows.size(); ++r)
-    same &= sameCodes<Code>(
-        rows[r],
-        reinterpret_cast<unsigned char *>(hostCodes.data()) + r * NormCase<columns>::row.output_stride,
-        hostScales[r]);
+    same &= sameCodes<Code>(rows[r],
+                            reinterpret_cast<unsigned char *>(hostCodes.data()) +
+                                r * NormCase<columns>::row.output_stride,
+                            hostScales[r]);
   return same;
 }
 
@@ -146,11 +146,13 @@ template <int columns> static void checkNorm() {
   Buffer<q::int8_t> s8(size_t(rows) * config.output_stride);
   Buffer<q::e4m3> f8(size_t(rows) * config.output_stride);
   Buffer<float> scales(rows);
-  normCodesKernel<columns><<<rows, threads>>>(input.get(), weight.get(), s8.get(), scales.get(), rows);
+  normCodesKernel<columns>
+      <<<rows, threads>>>(input.get(), weight.get(), s8.get(), scales.get(), rows);
   CHECK_CUDA(cudaDeviceSynchronize());
   report(codesMatch<columns>(outRows, s8, scales), "  its int8 codes are those of its values");
   scales.poison();
-  normCodesKernel<columns><<<rows, threads>>>(input.get(), weight.get(), f8.get(), scales.get(), rows);
+  normCodesKernel<columns>
+      <<<rows, threads>>>(input.get(), weight.get(), f8.get(), scales.get(), rows);
   CHECK_CUDA(cudaDeviceSynchronize());
   report(codesMatch<columns>(outRows, f8, scales), "  its e4m3 codes are those of its values");
 }
@@ -179,13 +181,15 @@ template <int columns> static void checkQuantize() {
   Buffer<q::int8_t> s8(size_t(rows) * config.output_stride);
   Buffer<q::e4m3> f8(size_t(rows) * config.output_stride);
   Buffer<float> scales(rows);
-  quantizeKernel<columns><<<rows, q::row_threads(columns)>>>(input.get(), s8.get(), scales.get(), rows);
+  quantizeKernel<columns>
+      <<<rows, q::row_threads(columns)>>>(input.get(), s8.get(), scales.get(), rows);
   CHECK_CUDA(cudaDeviceSynchronize());
   char name[120];
   std::snprintf(name, sizeof name, "quantize %d columns to int8, bits", columns);
   report(codesMatch<columns>(values, s8, scales), name);
   scales.poison();
-  quantizeKernel<columns><<<rows, q::row_threads(columns)>>>(input.get(), f8.get(), scales.get(), rows);
+  quantizeKernel<columns>
+      <<<rows, q::row_threads(columns)>>>(input.get(), f8.get(), scales.get(), rows);
   CHECK_CUDA(cudaDeviceSynchronize());
   std::snprintf(name, sizeof name, "quantize %d columns to e4m3, bits", columns);
   report(codesMatch<columns>(values, f8, scales), name);
@@ -257,10 +261,10 @@ static void checkElementwise() {
   auto hostScales = scales.read();
   bool match = true;
   for (int r = 0; r < rows; ++r)
-    match &= sameCodes<q::e4m3>(
-        outRows[r],
-        reinterpret_cast<unsigned char *>(hostCodes.data()) + r * silConfig.output_stride,
-        hostScales[r]);
+    match &= sameCodes<q::e4m3>(outRows[r],
+                                reinterpret_cast<unsigned char *>(hostCodes.data()) +
+                                    r * silConfig.output_stride,
+                                hostScales[r]);
   report(match, "  its codes are those of its values");
 }
 
@@ -317,7 +321,8 @@ static Table packSwizzled(const GemmConfig &t) {
                           table.image.data() + codeBytes + n * numberBytes(t.scale));
     for (int k = 0; k < t.k; ++k) {
       int byte = k * element;
-      unsigned char *to = table.image.data() + ((size_t(n / 16) * rowBlocks + byte / 128) * 16 + n % 16) * 128 +
+      unsigned char *to = table.image.data() +
+                          ((size_t(n / 16) * rowBlocks + byte / 128) * 16 + n % 16) * 128 +
                           ((byte % 128 / 16) ^ (n % 8)) * 16 + byte % 16;
       unsigned bits = unsigned(randomBits(11, size_t(n) * t.k + k));
       float code;
@@ -374,7 +379,8 @@ static Table packFragment(const GemmConfig &t) {
   return table;
 }
 
-__host__ __device__ constexpr GemmConfig tableConfig(Codes codes, int k, int group, bool affine, Number scale) {
+__host__ __device__ constexpr GemmConfig tableConfig(Codes codes, int k, int group, bool affine,
+                                                     Number scale) {
   GemmConfig t = {};
   t.codes = codes;
   t.n = 200;
@@ -463,8 +469,9 @@ static void checkRotaryTable() {
   constexpr int rows = 20000, headDim = 128;
   std::vector<int> positions(rows);
   for (int r = 0; r < rows; ++r)
-    positions[r] = r < 2000 ? r : r < 4000 ? (1 << 20) - 1 - (r - 2000)
-                                           : int(randomBits(14, r) & ((1 << 20) - 1));
+    positions[r] = r < 2000   ? r
+                   : r < 4000 ? (1 << 20) - 1 - (r - 2000)
+                              : int(randomBits(14, r) & ((1 << 20) - 1));
   std::vector<float> f = frequencies(headDim);
   Buffer<int> p(positions);
   Buffer<float> fs(f), table(size_t(rows) * headDim);
@@ -521,9 +528,9 @@ template <int heads, int kvHeads, int headDim>
 __global__ void appendKernel(const q::bf16 *qkv, void *pool, const int *positions,
                              const int *sequences, const int *tables, long long maxPages,
                              long long rows) {
-  q::kv_append<appendConfig(heads, kvHeads, headDim)>(
-      qkv + heads * headDim, qkv + (heads + kvHeads) * headDim, pool, positions, sequences, tables,
-      maxPages, rows);
+  q::kv_append<appendConfig(heads, kvHeads, headDim)>(qkv + heads * headDim,
+                                                      qkv + (heads + kvHeads) * headDim, pool,
+                                                      positions, sequences, tables, maxPages, rows);
 }
 template <int heads, int kvHeads, int headDim>
 __global__ void ropeKernel(const q::bf16 *qkv, const float *table, q::bf16 *y, long long rows) {
@@ -586,9 +593,9 @@ template <int heads, int kvHeads, int headDim> static void checkAppend() {
   };
 
   Buffer<unsigned char> pool(pages * config.page_bytes);
-  ropeAppendKernel<heads, kvHeads, headDim><<<rows, threads>>>(
-      qkv.get(), table.get(), pool.get() + layerOffset, p.get(), s.get(), t.get(), maxPages,
-      output.get(), rows);
+  ropeAppendKernel<heads, kvHeads, headDim>
+      <<<rows, threads>>>(qkv.get(), table.get(), pool.get() + layerOffset, p.get(), s.get(),
+                          t.get(), maxPages, output.get(), rows);
   CHECK_CUDA(cudaDeviceSynchronize());
   char name[120];
   std::snprintf(name, sizeof name, "rope_append %d/%d x %d: queries and pages, bits", heads,
@@ -596,9 +603,10 @@ template <int heads, int kvHeads, int headDim> static void checkAppend() {
   report(queriesMatch() && poolMatches(pool, true), name);
   pool.poison();
   output.poison();
-  appendKernel<heads, kvHeads, headDim><<<rows, threads>>>(qkv.get(), pool.get() + layerOffset,
-                                                           p.get(), s.get(), t.get(), maxPages, rows);
-  ropeKernel<heads, kvHeads, headDim><<<rows, threads>>>(qkv.get(), table.get(), output.get(), rows);
+  appendKernel<heads, kvHeads, headDim><<<rows, threads>>>(
+      qkv.get(), pool.get() + layerOffset, p.get(), s.get(), t.get(), maxPages, rows);
+  ropeKernel<heads, kvHeads, headDim>
+      <<<rows, threads>>>(qkv.get(), table.get(), output.get(), rows);
   CHECK_CUDA(cudaDeviceSynchronize());
   report(queriesMatch() && poolMatches(pool, false), "  rope and kv_append, bits");
 }

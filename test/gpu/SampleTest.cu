@@ -89,8 +89,7 @@ static void compare(const char *name, Logits kind, const std::vector<Case> &case
   report(different == 0 && worst < 1e-9, line);
 }
 
-template <class Change>
-static std::vector<Case> casesWith(Change &&change, int count = 96) {
+template <class Change> static std::vector<Case> casesWith(Change &&change, int count = 96) {
   std::vector<Case> cases(count);
   for (int i = 0; i < count; ++i) {
     cases[i].params.seed = randomBits(41, i);

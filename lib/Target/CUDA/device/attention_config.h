@@ -55,7 +55,7 @@ QOPT_BOTH_SIDES constexpr int decode_shared_bytes(const AttentionConfig &c) {
 
 /// Page-level partial results in the arena, where a plan has more than one split.
 QOPT_BOTH_SIDES constexpr long long decode_workspace_bytes(const AttentionConfig &c, long long rows,
-                                           long long max_pages) {
+                                                           long long max_pages) {
   return 4 * rows * c.heads * max_pages * partial_floats(c);
 }
 /// One 32-bit ticket for each row and KV head; zero before the first launch.

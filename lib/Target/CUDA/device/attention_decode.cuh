@@ -51,8 +51,8 @@ private:
   __device__ void request(int index) {
     if (index >= 2 * pages.size())
       return;
-    const uint8_t *from = keys + int64_t(pages[index / 2]) * config.page_bytes +
-                          values_offset(config) * (index % 2);
+    const uint8_t *from =
+        keys + int64_t(pages[index / 2]) * config.page_bytes + values_offset(config) * (index % 2);
     if (lane_index() == 0) {
       int to = index % config.stages;
       constexpr int bytes = half_page_bytes(config.head_dim);
@@ -182,8 +182,7 @@ public:
 
   /// Of this warp's stages.
   __device__ uint32_t ring() const {
-    return shared_address(base) +
-           warp_index() * config.stages * half_page_bytes(config.head_dim);
+    return shared_address(base) + warp_index() * config.stages * half_page_bytes(config.head_dim);
   }
   __device__ uint32_t barriers() const {
     return shared_address(base + merge_end) + warp_index() * config.stages * 8;
@@ -204,8 +203,7 @@ public:
   }
 
 private:
-  static constexpr int rings_end =
-      config.warps * config.stages * half_page_bytes(config.head_dim);
+  static constexpr int rings_end = config.warps * config.stages * half_page_bytes(config.head_dim);
   static constexpr int merge_end = rings_end + decode_merge_bytes(config);
   uint8_t *base;
 };
@@ -217,10 +215,10 @@ __device__ void decode_in_block(HalfPageStream<config> &stream, const DecodeQuer
                                 int position, float *scratch, uint32_t *output) {
   constexpr int head_dim = config.head_dim, heads = group(config), pairs = head_dim / 2;
   constexpr int stride = partial_floats(config);
-  float *partials = scratch;                                  // [2][warps][heads][stride]
+  float *partials = scratch; // [2][warps][heads][stride]
   float2 *running = reinterpret_cast<float2 *>(scratch + 2 * config.warps * heads * stride);
-                                                              // [heads][pairs]
-  float2 *running_sums = running + heads * pairs;             // [2][heads]: maximum, sum
+  // [heads][pairs]
+  float2 *running_sums = running + heads * pairs; // [2][heads]: maximum, sum
   auto key_rows = key_reader<head_dim>();
   auto value_rows = row_reader<head_dim>();
   int warp = warp_index(), pages = position / page_tokens + 1;

@@ -61,8 +61,7 @@ __device__ __forceinline__ void add_product(float (&d)[4], const uint32_t (&a)[4
 /// `query(f, k)` gives the A fragment of columns 16 k.
 template <int head_dim, int fragments, class Query>
 __device__ __forceinline__ void page_scores(float (&s)[fragments][8][4], Query &&query,
-                                            const FragmentReader<head_dim> &reader,
-                                            uint32_t keys) {
+                                            const FragmentReader<head_dim> &reader, uint32_t keys) {
 #pragma unroll
   for (int k = 0; k < head_dim / 16; ++k) {
     uint32_t a[fragments][4];
@@ -127,10 +126,9 @@ __device__ __forceinline__ PageSums page_softmax(const float (&s)[8][4], float c
 
 /// o[f][w][n] = p v for `width` times 16 columns from 16 `columns`.
 template <int head_dim, int fragments, int width>
-__device__ __forceinline__ void page_values(float (&o)[fragments][width][2][4],
-                                            const uint32_t (&p)[fragments][4][4],
-                                            const FragmentReader<head_dim> &reader,
-                                            uint32_t values, int columns) {
+__device__ __forceinline__ void
+page_values(float (&o)[fragments][width][2][4], const uint32_t (&p)[fragments][4][4],
+            const FragmentReader<head_dim> &reader, uint32_t values, int columns) {
 #pragma unroll
   for (int tokens = 0; tokens < 4; ++tokens)
 #pragma unroll

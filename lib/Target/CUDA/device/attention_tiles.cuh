@@ -30,8 +30,7 @@ public:
   /// keys: of the KV head in the pool's first page.
   __device__ SharedPageStream(const uint8_t *keys, const int32_t *block_table, int pages,
                               uint32_t ring)
-      : keys(keys), block_table(block_table), pages(pages), ring(ring),
-        ahead(block_table[0]) {}
+      : keys(keys), block_table(block_table), pages(pages), ring(ring), ahead(block_table[0]) {}
 
   /// By one thread, before the block synchronizes.
   __device__ void init_barriers() const {
@@ -156,8 +155,8 @@ template <AttentionConfig config> struct TileSums {
   }
 };
 
-/// Positions of the rows of a warp, or of a warpgroup, which goes together. Only pages that hold a row's last token need
-/// each row's position, so these are looked up there.
+/// Positions of the rows of a warp, or of a warpgroup, which goes together. Only pages that hold a
+/// row's last token need each row's position, so these are looked up there.
 template <AttentionConfig config> class WarpPositions {
 public:
   int first, last; // of these rows; last is -1 if there are none
@@ -212,7 +211,7 @@ public:
       : queries(queries), first_row(first_row) {}
 
   __device__ __forceinline__ void scores(float (&s)[fragments][8][4], uint32_t keys) const {
-    auto query = [&](int f, int k, uint32_t(&a)[4]) {
+    auto query = [&](int f, int k, uint32_t (&a)[4]) {
       load_matrices(a, query_rows.address(queries, first_row / 16 + f, k));
     };
     page_scores<head_dim, fragments>(s, query, key_rows, keys);
@@ -262,7 +261,7 @@ public:
   }
 
   __device__ __forceinline__ void scores(float (&s)[1][8][4], uint32_t keys) {
-    float(&d)[32] = reinterpret_cast<float(&)[32]>(s);
+    float (&d)[32] = reinterpret_cast<float (&)[32]>(s);
     hold(d);
     wgmma_fence();
 #pragma unroll
@@ -294,7 +293,7 @@ public:
       multiply(page[panel], p[0], values, panel);
 #pragma unroll
     for (int panel = 0; panel < panels; ++panel) {
-      float(&o)[32] = page[panel % ahead];
+      float (&o)[32] = page[panel % ahead];
       if (panel + 1 < panels)
         wgmma_wait<ahead - 1>();
       else
@@ -324,8 +323,9 @@ private:
     wgmma_fence();
 #pragma unroll
     for (int step = 0; step < 4; ++step)
-      wgmma_bf16_by_rows(
-          o, p[step], matrix_descriptor(values + (panel * page_tokens + step * 16) * 128), step > 0);
+      wgmma_bf16_by_rows(o, p[step],
+                         matrix_descriptor(values + (panel * page_tokens + step * 16) * 128),
+                         step > 0);
     wgmma_commit();
   }
 

@@ -26,11 +26,13 @@ namespace qopt::cuda {
 template <class Body>
 __device__ __forceinline__ void apply_eight(const Body &body, int64_t row, int column,
                                             float (&y)[8]) {
-  Extras<Body, 8> operands;
-  operands.load(body, row, column);
+  Extras<Body, ExtraKind::matrix, Eight> matrices;
+  Extras<Body, ExtraKind::vector, Eight> vectors;
+  matrices.load(body, row, column);
+  vectors.load(body, row, column);
 #pragma unroll
   for (int i = 0; i < 8; ++i)
-    y[i] = operands.apply(i);
+    y[i] = apply<Body>(matrices, vectors, i);
 }
 
 /// output [rows, columns], bf16 or float. grid x: rows, y: elementwise_blocks(columns);
@@ -55,15 +57,14 @@ __device__ void elementwise(const Body &body, Output *output, int64_t rows) {
 /// codes [rows, columns] and scales [rows] of the function's values, which it has
 /// rounded to the activations' type. grid x: rows; block: row_threads(columns).
 template <RowConfig config, class Body, class Code>
-__device__ void elementwise_quantized(const Body &body, Code *codes, float *scales,
-                                      int64_t rows) {
+__device__ void elementwise_quantized(const Body &body, Code *codes, float *scales, int64_t rows) {
   launch_dependents();
   wait_for_predecessors();
   int64_t at = blockIdx.x;
   if (at >= rows)
     return;
   RowPieces<config.columns> row;
-  row.for_each([&](int column, float(&y)[8]) { apply_eight(body, at, column, y); });
+  row.for_each([&](int column, float (&y)[8]) { apply_eight(body, at, column, y); });
   quantize_row(row, codes + at * config.output_stride, scales + at);
 }
 

@@ -32,8 +32,7 @@ public:
   __device__ __forceinline__ void load(int column, float (&y)[8]) const {
     constexpr int element = code_bits(table) / 8;
     int byte = column * element, chunk = byte % kRowBytes / 16;
-    const uint8_t *from =
-        row + byte / kRowBytes * kBlockBytes + (chunk ^ swizzle) * 16 + byte % 16;
+    const uint8_t *from = row + byte / kRowBytes * kBlockBytes + (chunk ^ swizzle) * 16 + byte % 16;
     if constexpr (table.codes == Codes::bf16) {
       load_eight(y, reinterpret_cast<const bf16 *>(from));
     } else {
@@ -146,9 +145,8 @@ __device__ void embedding(const int32_t *tokens, const bf16 *table, bf16 *output
   wait_for_predecessors();
   int64_t row = blockIdx.x;
   if (row < rows)
-    store_channel<config>(
-        PlainChannel<config>{table + int64_t(tokens[row]) * config.input_stride},
-        output + row * config.output_stride);
+    store_channel<config>(PlainChannel<config>{table + int64_t(tokens[row]) * config.input_stride},
+                          output + row * config.output_stride);
 }
 
 } // namespace qopt::cuda

@@ -19,7 +19,7 @@ __device__ __forceinline__ void normalize_row(RowPieces<config.columns> &row, co
                                               const bf16 *weight) {
   __shared__ float sums[32];
   float squares = 0.0f;
-  row.for_each([&](int column, float(&x)[8]) {
+  row.for_each([&](int column, float (&x)[8]) {
     load_eight(x, input + column);
 #pragma unroll
     for (int i = 0; i < 8; ++i)
@@ -27,7 +27,7 @@ __device__ __forceinline__ void normalize_row(RowPieces<config.columns> &row, co
   });
   float mean = __fdiv_rn(block_sum<row_threads(config.columns)>(squares, sums), config.columns);
   float inverse = __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(mean, config.eps)));
-  row.for_each([&](int column, float(&x)[8]) {
+  row.for_each([&](int column, float (&x)[8]) {
     float w[8];
     load_eight(w, weight + column);
 #pragma unroll
@@ -46,7 +46,7 @@ __device__ void rms_norm(const bf16 *input, const bf16 *weight, bf16 *output, in
     return;
   RowPieces<config.columns> row;
   normalize_row<config>(row, input + at * config.input_stride, weight);
-  row.for_each([&](int column, const float(&y)[8]) {
+  row.for_each([&](int column, const float (&y)[8]) {
     store_eight(output + at * config.output_stride + column, y);
   });
 }
@@ -74,9 +74,8 @@ __device__ void quantize(const Input *input, Code *codes, float *scales, int64_t
   if (at >= rows)
     return;
   RowPieces<config.columns> row;
-  row.for_each([&](int column, float(&x)[8]) {
-    load_eight(x, input + at * config.input_stride + column);
-  });
+  row.for_each(
+      [&](int column, float (&x)[8]) { load_eight(x, input + at * config.input_stride + column); });
   quantize_row(row, codes + at * config.output_stride, scales + at);
 }
 

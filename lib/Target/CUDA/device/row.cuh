@@ -12,6 +12,16 @@
 
 namespace qopt::cuda {
 
+/// Eight consecutive elements, bf16 or float, in 16-byte accesses.
+template <class T>
+__device__ __forceinline__ void load_eight(float (&values)[8], const T *source) {
+  Eight<T> elements;
+  elements.load(source);
+#pragma unroll
+  for (int i = 0; i < 8; ++i)
+    values[i] = elements.get(i);
+}
+
 /// The columns of a row that a thread holds: 8 consecutive ones for each turn of the
 /// block. A thread's place depends on the number of columns alone, so that sums over a
 /// row have one order.
@@ -49,7 +59,8 @@ template <int threads> __device__ __forceinline__ float block_sum(float value, f
 }
 
 /// The maximum over all threads, for every thread.
-template <int threads> __device__ __forceinline__ uint32_t block_max(uint32_t value, uint32_t *shared) {
+template <int threads>
+__device__ __forceinline__ uint32_t block_max(uint32_t value, uint32_t *shared) {
   value = __reduce_max_sync(0xffffffffu, value);
   if (threads == 32)
     return value;
@@ -81,7 +92,7 @@ template <class Code, int columns>
 __device__ __forceinline__ void quantize_row(RowPieces<columns> &row, Code *codes, float *scale) {
   __shared__ uint32_t maxima[32];
   uint32_t absmax = 0;
-  row.for_each([&](int, const float(&x)[8]) {
+  row.for_each([&](int, const float (&x)[8]) {
 #pragma unroll
     for (int i = 0; i < 8; ++i)
       absmax = max(absmax, float_to_bits(x[i]) & 0x7fffffffu);
@@ -92,7 +103,7 @@ __device__ __forceinline__ void quantize_row(RowPieces<columns> &row, Code *code
     divisor = 1.0f;
   if (threadIdx.x == 0)
     *scale = divisor;
-  row.for_each([&](int column, const float(&x)[8]) {
+  row.for_each([&](int column, const float (&x)[8]) {
     float q[8];
 #pragma unroll
     for (int i = 0; i < 8; ++i)

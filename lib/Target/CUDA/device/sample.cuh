@@ -174,8 +174,8 @@ public:
   __device__ Distribution(const Scores<config> &scores, float max_score, float temperature,
                           SampleShared &shared)
       : scores(scores), max_score(max_score), inverse(1.0 / temperature),
-        intervals(8.0f / temperature), negligible(max_score - 33.0f * temperature),
-        shared(shared) {}
+        intervals(8.0f / temperature), negligible(max_score - 33.0f * temperature), shared(shared) {
+  }
 
   /// In units of 2^-45; 2^18 tokens of weight 1 still fit.
   __device__ __forceinline__ uint64_t weight(float score) const {
@@ -293,8 +293,8 @@ private:
   /// The interval in which `before` plus the running sum over `intervals` of the tokens
   /// that `belong` exceeds `target`; `before` becomes the sum up to it.
   template <class Belongs, class Interval, class Quantity>
-  __device__ int descend(uint64_t target, uint64_t &before, Belongs &&belongs,
-                         Interval &&interval, Quantity &&quantity) {
+  __device__ int descend(uint64_t target, uint64_t &before, Belongs &&belongs, Interval &&interval,
+                         Quantity &&quantity) {
     __syncthreads();
     if (threadIdx.x < 256)
       shared.sums[threadIdx.x] = 0;
