@@ -4,8 +4,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //   scripts/build-gpu-tests, then on a machine with an H100 or H200:
-//   GemmTest [FORMAT]   every configuration against float64 (the bounds of
-//                       docs/numerics.md), and bit for bit against the others of its layer
+//   GemmTest check [FORMAT]   every configuration against float64 (the bounds of
+//                             docs/numerics.md), and bit for bit against the others of its layer
 //
 //===----------------------------------------------------------------------===//
 
@@ -274,16 +274,26 @@ static int check_layer(const std::vector<Case> &cases) {
 
 int main(int argc, char **argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  const std::string format = argc > 1 ? argv[1] : "";
+  const std::string part = argc > 1 ? argv[1] : "", format = argc > 2 ? argv[2] : "";
+  if (part != "check") {
+    std::printf("usage: GemmTest check [bf16|e4m3|s8|s4|u4|s8_grouped]\n");
+    return 2;
+  }
   std::vector<Case> all = test_cases();
-  int failures = 0;
+  int failures = 0, layers = 0;
   for (size_t i = 0; i < all.size();) {
     size_t end = i;
     while (end < all.size() && same_layer(all[i], all[end]))
       ++end;
-    if (format.empty() || format == name_of(all[i].config.codes))
+    if (format.empty() || format == name_of(all[i].config.codes)) {
       failures += check_layer(std::vector<Case>(all.begin() + i, all.begin() + end));
+      ++layers;
+    }
     i = end;
+  }
+  if (!layers) {
+    std::printf("FAILED: no layer has weights of format '%s'\n", format.c_str());
+    return 2;
   }
   std::printf("%s\n", failures ? "FAILED" : "all configurations are right");
   return failures != 0;

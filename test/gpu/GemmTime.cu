@@ -4,9 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //   scripts/build-gpu-tests, then on a machine with an H100 or H200:
-//   GemmTime [FORMAT]   us, GB/s and TFLOP/s of the layers of Llama-3.1-8B, from graphs of
-//                       dependent launches over rotating weights, beside the rate at
-//                       which the card reads
+//   GemmTime time [FORMAT]   us, GB/s and TFLOP/s of the layers of Llama-3.1-8B, from
+//                            graphs of dependent launches over rotating weights, beside
+//                            the rate at which the card reads
 //
 //===----------------------------------------------------------------------===//
 
@@ -126,7 +126,15 @@ static std::vector<Case> timed_cases() {
 
 int main(int argc, char **argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  const std::string format = argc > 1 ? argv[1] : "";
+  const std::string part = argc > 1 ? argv[1] : "", format = argc > 2 ? argv[2] : "";
+  if (part == "check") {
+    std::printf("nothing to check: GemmTest does\n");
+    return 0;
+  }
+  if (part != "time") {
+    std::printf("usage: GemmTime time [bf16|e4m3|s8|s4]\n");
+    return 2;
+  }
   cudaStream_t stream;
   CHECK(cudaStreamCreate(&stream));
   cudaDeviceProp device;
@@ -138,8 +146,10 @@ int main(int argc, char **argv) {
     if (!format.empty() && format != name_of(c.codes))
       continue;
     std::vector<int> rows;
-    if (c.tile_n < 128 || c.tile_t < 64)
-      rows = {c.tile_t == 8 ? 1 : c.tile_t};
+    if (c.tile_t == 8)
+      rows = {1, 8};
+    else if (c.tile_n < 128 || c.tile_t < 64)
+      rows = {c.tile_t};
     else
       rows = {c.tile_t, 4096};
     if (c.tile_n == 64 && c.tile_t >= 64)
