@@ -69,6 +69,8 @@ private:
   llvm::Error lower();
   llvm::Error runPasses(StringRef phase, function_ref<LogicalResult(PassManager &)> build);
   llvm::Expected<std::string> print(function_ref<void(raw_ostream &)> body);
+  llvm::Expected<std::string> generateCode(WeightImages &images);
+  llvm::Expected<std::string> checkCode();
   llvm::Expected<std::string> writeArtifact();
   llvm::Error checkEmit() const;
   int64_t maxContext() const;
@@ -119,6 +121,7 @@ llvm::Error Compilation::import() {
     return error;
   pipeline.groupSize = options.groupSize;
   pipeline.asymmetric = options.asymmetric;
+  pipeline.lmHead = options.lmHead;
   pipeline.target = options.target;
   pipeline.maxTokens = options.maxTokens ? options.maxTokens : target->defaultMaxTokens();
   pipeline.maxLogitRows = target->defaultMaxLogitRows();
@@ -218,6 +221,8 @@ void Compilation::describeModel() {
   provenance.set_source_hash(model->sourceHash);
   provenance.add_options("--format " + pipeline.format);
   provenance.add_options("--target " + options.target);
+  if (options.lmHead != "native")
+    provenance.add_options("--lm-head " + options.lmHead);
   for (const std::string &fusion : options.disabledFusions)
     provenance.add_options("--disable-fusion " + fusion);
   if (options.randomSeed)
@@ -234,26 +239,44 @@ std::string Compilation::outputName() const {
   return (stem.empty() || stem == "." ? "model" : stem) + ".qopt";
 }
 
-llvm::Expected<std::string> Compilation::writeArtifact() {
-  std::string path = outputName();
-  Result<ArtifactWriter> writer = ArtifactWriter::create(path);
-  if (!writer)
-    return toError(writer.status());
+/// Compiles the kernels and fills the manifest, but for the sections.
+llvm::Expected<std::string> Compilation::generateCode(WeightImages &images) {
   llvm::Expected<CompiledCode> code = target->compile(*model->module, options.cacheFolder);
   if (!code)
     return code.takeError();
   progress.advance(0, code->bytes.size());
   progress.note(std::to_string(code->kernels.size()) + " kernels, " +
                 std::to_string(code->cached) + " of them from the cache");
-
   describeModel();
-  WeightImages images;
   if (failed(buildManifest(*model->module, *target, *code, manifest, images)))
     return diagnostics->take();
+  return std::move(code->bytes);
+}
 
+/// Every kernel and the report, but no file of the model.
+llvm::Expected<std::string> Compilation::checkCode() {
+  WeightImages images;
+  llvm::Expected<std::string> code = generateCode(images);
+  if (!code)
+    return code.takeError();
+  progress.end();
+  if (llvm::Error error = writeReport())
+    return error;
+  return "";
+}
+
+llvm::Expected<std::string> Compilation::writeArtifact() {
+  std::string path = outputName();
+  Result<ArtifactWriter> writer = ArtifactWriter::create(path);
+  if (!writer)
+    return toError(writer.status());
+  WeightImages images;
+  llvm::Expected<std::string> code = generateCode(images);
+  if (!code)
+    return code.takeError();
   if (Status status = writer->beginSection(); !status)
     return toError(status);
-  if (Status status = writer->append(asBytes(code->bytes)); !status)
+  if (Status status = writer->append(asBytes(*code)); !status)
     return toError(status);
   Result<artifact::Section> section = writer->endSection();
   if (!section)
@@ -288,6 +311,17 @@ llvm::Error Compilation::writeReport() {
       entry["weight_sqnr_db"] = linear.weight_sqnr_db();
     report["linears"].push_back(std::move(entry));
   }
+  for (const artifact::Kernel &kernel : manifest.kernels()) {
+    nlohmann::ordered_json entry = {{"entry", kernel.entry()},
+                                    {"op", kernel.op()},
+                                    {"schedule", kernel.schedule()},
+                                    {"reason", kernel.reason()}};
+    if (kernel.has_object())
+      entry.update({{"registers", kernel.object().registers()},
+                    {"spill_bytes", kernel.object().spill_bytes()},
+                    {"shared_bytes", kernel.object().shared_bytes()}});
+    report["kernels"].push_back(std::move(entry));
+  }
   return llvm::writeToOutput(options.reportFile, [&](raw_ostream &out) {
     out << report.dump(2) << "\n";
     return llvm::Error::success();
@@ -319,7 +353,7 @@ llvm::Expected<std::string> Compilation::run() {
   if (failed(target->lower(*model->module)))
     return diagnostics->take();
   if (options.emit == "artifact")
-    return writeArtifact();
+    return options.codeOnly ? checkCode() : writeArtifact();
   llvm::Expected<std::string> text =
       target->emit(*model->module, options.emit, options.cacheFolder);
   if (!text)

@@ -36,7 +36,7 @@ static void compile(const CompileOptions &options, bool quiet) {
   if (options.timing)
     printTiming(progress);
   uint64_t bytes = 0;
-  if (options.emit == "artifact" && !llvm::sys::fs::file_size(*path, bytes) && !quiet)
+  if (!path->empty() && options.emit == "artifact" && !llvm::sys::fs::file_size(*path, bytes) && !quiet)
     std::printf("wrote %s (%.1f MB)\n", path->c_str(), static_cast<double>(bytes) / 1e6);
 }
 
@@ -62,6 +62,11 @@ void qopt::addCompileCommand(CLI::App &program) {
                       "w4a16: elements of K that share a scale (128, or else 64 or 32)")
       ->check(CLI::PositiveNumber);
   command->add_flag("--asymmetric", options->asymmetric, "w4a16: a minimum for each group");
+  command
+      ->add_option("--lm-head", options->lmHead,
+                   "the output layer: native, or 8bit (e4m3 with w8a8-fp8, else int8)")
+      ->check(CLI::IsMember({"native", "8bit"}))
+      ->capture_default_str();
   command->add_option("--max-context", options->maxContext, "tokens of a sequence (the model's)")
       ->check(CLI::PositiveNumber);
   command
@@ -77,6 +82,8 @@ void qopt::addCompileCommand(CLI::App &program) {
       ->check(CLI::IsMember(fusionNames()));
   command->add_option("--random-weights", options->randomSeed,
                       "draw the weights with this seed: no weights are read");
+  command->add_flag("--code-only", options->codeOnly,
+                    "generate the code and the report, but pack no weights and write no artifact");
   command->add_flag("!--no-import-check", options->importCheck,
                     "do not compare an imported ONNX graph with the model raised from it");
   command->add_option("--emit", options->emit, "what to write")

@@ -338,6 +338,8 @@ template <typename Real> llvm::Error Evaluator<Real>::visit(LogitsOp op) {
     for (int64_t row : step->logitRows) {
       auto first = (*x)->array.values.begin() + row * columns;
       picked.array.values.insert(picked.array.values.end(), first, first + columns);
+      if (!(*x)->scales.empty())
+        picked.scales.push_back((*x)->scales[row]);
     }
   }
   Expected<Array> y = multiply(op.getBatch() ? picked : **x, op.getWeight());

@@ -51,6 +51,10 @@ struct AssignSchemes : public qopt::impl::AssignSchemesBase<AssignSchemes> {
     func::FuncOp forward = lookupForward(getOperation());
     if (!forward)
       return signalPassFailure();
+    if (lmHead != "native" && lmHead != "8bit") {
+      getOperation().emitError("lm-head is '") << lmHead << "', expected native or 8bit";
+      return signalPassFailure();
+    }
     setActivationType(forward, *parsed);
     for (LinearOp linear : llvm::make_early_inc_range(forward.getOps<LinearOp>()))
       if (failed(assign(linear, *parsed)))
@@ -58,6 +62,8 @@ struct AssignSchemes : public qopt::impl::AssignSchemesBase<AssignSchemes> {
     if (*parsed == Format::keep)
       for (WeightOp weight : forward.getOps<WeightOp>())
         keep(weight);
+    if (lmHead == "8bit" && failed(quantizeHead(forward, *parsed)))
+      return signalPassFailure();
   }
 
 private:
@@ -112,7 +118,8 @@ private:
 
   /// Per-channel codes times per-token codes. The channels' scales are bf16, as
   /// checkpoints of these formats hold them; the tokens' are float32.
-  void quantizeBoth(LinearOp linear, WeightOp weight, Type storage) {
+  template <typename Product>
+  void quantizeBoth(Product linear, WeightOp weight, Type storage) {
     setWeightType(weight, QuantizedType::get(storage, QuantizedType::perChannel,
                                              BFloat16Type::get(&getContext())));
     auto input = cast<TypedValue<RankedTensorType>>(linear.getInput());
@@ -147,6 +154,25 @@ private:
                     QuantizedType::get(builder.getIntegerType(4, false), group, bf16, bf16));
     else
       setWeightType(weight, QuantizedType::get(builder.getI4Type(), group, bf16));
+    return success();
+  }
+
+  LogicalResult quantizeHead(func::FuncOp forward, Format format) {
+    if (format == Format::fp32)
+      return forward.emitError("lm-head 8bit goes with the formats of 16 bits and less");
+    Type storage = format == Format::fp8 ? Type(Float8E4M3FNType::get(&getContext()))
+                                         : Type(IntegerType::get(&getContext(), 8));
+    for (LogitsOp logits : llvm::make_early_inc_range(forward.getOps<LogitsOp>())) {
+      auto weight = logits.getWeight().getDefiningOp<WeightOp>();
+      if (!weight)
+        return logits.emitError("expected a named weight");
+      OpBuilder builder(logits);
+      auto head = cast<WeightOp>(builder.clone(*weight));
+      logits.getWeightMutable().assign(head.getResult());
+      if (weight->use_empty())
+        weight.erase();
+      quantizeBoth(logits, head, storage);
+    }
     return success();
   }
 

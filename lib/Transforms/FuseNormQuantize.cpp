@@ -28,6 +28,8 @@ struct QuantizeNorm : OpRewritePattern<QuantizeOp> {
       return rewriter.notifyMatchFailure(op, "input is not an rms_norm");
     if (!norm->hasOneUse())
       return rewriter.notifyMatchFailure(op, "the norm has another use");
+    if (llvm::any_of(op->getUsers(), [](Operation *user) { return isa<LogitsOp>(user); }))
+      return rewriter.notifyMatchFailure(op, "logits quantize the rows that are asked for");
     auto fused =
         RMSNormOp::create(rewriter, rewriter.getFusedLoc({norm.getLoc(), op.getLoc()}),
                           op.getType(), norm.getInput(), norm.getWeight(), norm.getEpsAttr());

@@ -49,6 +49,8 @@ struct TextOptions : public PassPipelineOptions<TextOptions> {
   Option<bool> asymmetric{*this, "asymmetric",
                           llvm::cl::desc("w4a16: a float minimum for each group"),
                           llvm::cl::init(defaults.asymmetric)};
+  Option<std::string> lmHead{*this, "lm-head", llvm::cl::desc("native, or 8bit"),
+                             llvm::cl::init(defaults.lmHead)};
   Option<std::string> target{*this, "target", llvm::cl::desc("the target"),
                              llvm::cl::init(defaults.target)};
   Option<int64_t> maxTokens{*this, "max-tokens", llvm::cl::desc("tokens that one step can take"),
@@ -67,6 +69,7 @@ struct TextOptions : public PassPipelineOptions<TextOptions> {
     return {format,
             groupSize,
             asymmetric,
+            lmHead,
             target,
             maxTokens,
             maxLogitRows,
@@ -115,7 +118,8 @@ LogicalResult qopt::buildModelPipeline(OpPassManager &manager, const PipelineOpt
       return failure();
     }
   manager.addPass(createPageKV());
-  manager.addPass(createAssignSchemes({options.format, options.groupSize, options.asymmetric}));
+  manager.addPass(createAssignSchemes(
+      {options.format, options.groupSize, options.asymmetric, options.lmHead}));
   auto &functions = manager.nest<func::FuncOp>();
   for (const Fusion &fusion : fusions)
     if (!llvm::is_contained(options.disabledFusions, fusion.name))

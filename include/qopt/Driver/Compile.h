@@ -28,11 +28,13 @@ struct CompileOptions {
   std::string target = "cpu";
   int64_t groupSize = 0;              ///< w4a16; 0 chooses
   bool asymmetric = false;            ///< w4a16
+  std::string lmHead = "native";      ///< or 8bit: codes per channel
   int64_t maxContext = 0;             ///< tokens; 0: what the model says
   int64_t maxTokens = 0;              ///< tokens of one step; 0: the target's
   std::vector<int64_t> buckets;       ///< empty: the target's
   std::vector<std::string> disabledFusions;
   std::optional<uint64_t> randomSeed;
+  bool codeOnly = false;              ///< generate code and the report, but write no artifact
   bool importCheck = true;
   std::string emit = "artifact";      ///< qopt, kernel, llvm, cuda, cubin or artifact
   std::string dumpFolder;             ///< the IR after every pass, one file each
@@ -43,7 +45,8 @@ struct CompileOptions {
 };
 
 /// Compiles and writes the artifact, or prints what `emit` asks for to the
-/// output (standard output where it is empty or "-"). Gives the path written.
+/// output (standard output where it is empty or "-"). Gives the path written, empty
+/// where there is none.
 llvm::Expected<std::string> compileModel(const CompileOptions &options, Progress &progress);
 
 /// The user's cache of objects: $XDG_CACHE_HOME/qopt/objects, or the same in

@@ -92,6 +92,11 @@ def AssignSchemes : Pass<"qopt-assign-schemes", "::mlir::ModuleOp"> {
     %y = qopt.linear %q, %w : (...) -> tensor<?x64xbf16>
     ```
 
+    The head (the weight of the logits) keeps its type, or with `lm-head=8bit`
+    becomes codes per channel, multiplied by a quantized input: `f8E4M3FN` for
+    `w8a8-fp8`, else `i8`. An embedding that is tied to it stays as it is, an
+    image of its own.
+
     A group size other than 128 that `w4a16` chose is told in the weight's
     `qopt.note`. A linear layer whose K no group size divides is an error at the
     layer.
@@ -104,7 +109,8 @@ def AssignSchemes : Pass<"qopt-assign-schemes", "::mlir::ModuleOp"> {
     Option<"format", "format", "std::string", "\"bf16\"",
            "fp32, bf16, w8a8-fp8, w8a8-int8, w4a16 or keep">,
     Option<"groupSize", "group-size", "int64_t", "0", "w4a16: elements that share a scale, 0 chooses">,
-    Option<"asymmetric", "asymmetric", "bool", "false", "w4a16: a float minimum for each group">];
+    Option<"asymmetric", "asymmetric", "bool", "false", "w4a16: a float minimum for each group">,
+    Option<"lmHead", "lm-head", "std::string", "\"native\"", "native, or 8bit">];
 }
 
 def FuseQKV : Pass<"qopt-fuse-qkv", "::mlir::func::FuncOp"> {
@@ -170,8 +176,9 @@ def FuseNormQuantize : Pass<"qopt-fuse-norm-quantize", "::mlir::func::FuncOp"> {
       : ... -> tensor<?x576x!qopt.q<i8, per_token, scale = f32>>
     ```
 
-    The normalised value may have no other use. On entry schemes are assigned; on
-    exit the model computes the same numbers.
+    The normalised value may have no other use, and the codes must not be those of
+    the logits, which quantize the few rows that are asked for. On entry schemes
+    are assigned; on exit the model computes the same numbers.
   }];
 }
 

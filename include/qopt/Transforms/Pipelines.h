@@ -23,6 +23,7 @@ struct PipelineOptions {
   std::string format = "bf16"; ///< of qopt-assign-schemes
   int64_t groupSize = 0;       ///< w4a16; 0 chooses
   bool asymmetric = false;     ///< w4a16
+  std::string lmHead = "native"; ///< of qopt-assign-schemes
   std::string target = "cpu:x86-64-v4";
   int64_t maxTokens = 512;           ///< tokens of the largest step
   int64_t maxLogitRows = 128;        ///< of them, those whose logits can be asked for

@@ -196,6 +196,8 @@ private:
   }
 
   LogicalResult convert(QuantizeOp op) {
+    if (isOfLogits(op))
+      return success(); // where they are gathered
     Lowered out = allocate(op.getResult(), op.getLoc());
     kernel::QuantizeOp::create(builder, op.getLoc(), buffer(op.getInput()), outsOf(out), {}, {});
     return success();
@@ -220,18 +222,34 @@ private:
     return success();
   }
 
+  /// quantize(x)[rows] = quantize(x[rows]): only the rows that are wanted.
+  static bool isOfLogits(QuantizeOp op) {
+    return !op->use_empty() &&
+           llvm::all_of(op->getUsers(), [](Operation *user) { return isa<LogitsOp>(user); });
+  }
+
   LogicalResult convert(LogitsOp op) {
     if (!op.getBatch())
       return op.emitError("expected the batch that says which rows are wanted");
     Location loc = op.getLoc();
     Value rows = kernel::InputOp::create(builder, loc, logitRowsType, kernel::StepInput::LogitRows);
-    RankedTensorType input = tensorOf(op.getInput());
+    Value source = op.getInput();
+    auto quantize = source.getDefiningOp<QuantizeOp>();
+    if (quantize && isOfLogits(quantize))
+      source = quantize.getInput();
+    RankedTensorType input = tensorOf(source);
+    if (isa<QuantizedType>(input.getElementType()))
+      return op.emitError("an input quantized by another operation has no kernel");
     MemRefType inputType = bufferType(input, input.getElementType());
     Value gathered =
         kernel::AllocOp::create(builder, loc, inputType, kernel::Rows::LogitRows, IntegerAttr());
-    kernel::GatherOp::create(builder, loc, buffer(op.getInput()), rows, ValueRange(gathered), {},
-                             {});
-    gemm(loc, {gathered, {}}, op.getWeight(), {}, op.getResult(), kernel::Rows::LogitRows);
+    kernel::GatherOp::create(builder, loc, buffer(source), rows, ValueRange(gathered), {}, {});
+    Lowered rowsOfLogits{gathered, {}};
+    if (quantize) {
+      rowsOfLogits = allocate(quantize.getResult(), loc, kernel::Rows::LogitRows);
+      kernel::QuantizeOp::create(builder, loc, gathered, outsOf(rowsOfLogits), {}, {});
+    }
+    gemm(loc, rowsOfLogits, op.getWeight(), {}, op.getResult(), kernel::Rows::LogitRows);
     return success();
   }
 

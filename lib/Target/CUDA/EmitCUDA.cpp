@@ -177,7 +177,8 @@ private:
        << ", .affine = " << boolName(c.affine) << ", .scale = Number::" << numberName(c.scale)
        << ",\n    .tile_n = " << c.tile_n << ", .tile_t = " << c.tile_t
        << ", .k_stage = " << c.k_stage << ", .stages = " << c.stages
-       << ",\n    .wgmma = " << boolName(c.wgmma) << ", .pair = " << boolName(c.pair) << "};\n\n";
+       << ",\n    .wgmma = " << boolName(c.wgmma) << ", .pair = " << boolName(c.pair)
+       << ", .k_warps = " << c.k_warps << ", .row_copies = " << boolName(c.row_copies) << "};\n\n";
   }
 
   void rowConstants(int64_t columns, int64_t inputStride, int64_t outputStride) {
@@ -231,9 +232,12 @@ private:
     output(out, "y");
     rows();
     parameter("const __grid_constant__ TensorMap", "x_map");
-    return end("threads(config)", "gemm<config>(x_map, " +
-                                      std::string(op.getScales() ? "x_scales" : "nullptr") +
-                                      ", weight, Epilogue{" + members + "}, rows)");
+    std::string call = std::string("gemm<config>(x_map, ") +
+                       (op.getScales() ? "x_scales" : "nullptr") + ", weight, Epilogue{" + members +
+                       "}, rows";
+    if (config->row_copies)
+      call += ", x, " + std::to_string(rowStride(op.getInput()) * inputBytes);
+    return end("threads(config)", call + ")");
   }
 
   LogicalResult emit(kernel::EmbeddingOp op) {

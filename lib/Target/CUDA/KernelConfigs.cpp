@@ -72,6 +72,8 @@ std::optional<cuda::GemmConfig> qopt::gemmConfig(kernel::GemmOp op) {
     config->k_stage = schedule.get("k_stage", 0);
     config->stages = schedule.get("stages", 0);
     config->wgmma = schedule.get("wgmma", 0) != 0;
+    config->k_warps = schedule.get("k_warps", 1);
+    config->row_copies = schedule.get("row_copies", 0) != 0;
   }
   return config;
 }

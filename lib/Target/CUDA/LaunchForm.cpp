@@ -29,8 +29,11 @@ LaunchForm rowForm(int64_t threads, int64_t y = 1) {
 
 LaunchForm gemmForm(kernel::GemmOp op) {
   cuda::GemmConfig config = gemmConfig(op).value();
-  LaunchForm form = rowForm(cuda::threads(config), llvm::divideCeil(config.n, config.tile_n));
-  form.grid->rowsPerBlock = config.tile_t;
+  LaunchForm form = rowForm(cuda::threads(config), cuda::grid_y(config));
+  // A block that stays takes all rows, which are no more than the plan's.
+  int64_t rows = kernel::maxRowsOf(op, op->getParentOfType<kernel::PlanOp>());
+  form.grid->rowsPerBlock =
+      is_persistent(config) ? rows : int64_t(cuda::rows_per_block(config));
   form.grid->sharedBytes = cuda::shared_bytes(config);
   form.maps.push_back({op.getInput(), config.tile_t});
   return form;

@@ -56,6 +56,7 @@ double productRate(const GemmConfig &c) {
 
 /// Weights that one multiprocessor can convert.
 constexpr double conversionRate = 128 * 1.7e9 / 1.5;
+constexpr double warpsThatConvert = 8; // at that rate
 
 //===----------------------------------------------------------------------===//
 // What a configuration costs
@@ -69,7 +70,7 @@ struct Cost {
 
 /// Accumulators of a thread, and what the code around them needs.
 bool fitsRegisters(const GemmConfig &c) {
-  int sums = c.tile_t / 2;
+  int sums = cuda::thread_sums(c);
   // Partial sums beside totals: of 128 columns (e4m3) or of a group.
   if (c.codes == Codes::e4m3 || is_fragment(c))
     sums *= 2;
@@ -105,9 +106,11 @@ Cost costOf(const GemmConfig &c, int64_t rows) {
 
   double tileT = c.wgmma ? std::max<int64_t>(c.tile_t, fewestTokensOfWgmma) : c.tile_t;
   cost.products = double(cost.heaviest) * 2 * c.tile_n * tileT * c.k / productRate(c);
-  if (is_fragment(c))
-    cost.products = std::max(cost.products,
-                             double(cost.heaviest) * c.tile_n * c.k / conversionRate);
+  if (is_fragment(c)) {
+    double warps = double(together) * cuda::consumer_warps(c);
+    double rate = conversionRate * std::min(1.0, warps / warpsThatConvert);
+    cost.products = std::max(cost.products, double(cost.heaviest) * c.tile_n * c.k / rate);
+  }
   double turns = double(llvm::divideCeil(cost.heaviest, resident));
   cost.total = std::max({cost.memory, cost.products, turns * cuda::stage_count(c) * stageTime}) +
                turns * fillTime;
@@ -134,7 +137,7 @@ void setStages(GemmConfig &c, int64_t budget) {
 
 void addCandidates(GemmConfig config, bool wgmma, int64_t rows, std::vector<Candidate> &candidates) {
   static constexpr int channels[] = {16, 32, 64, 128, 192, 256};
-  static constexpr int tokens[] = {8, 16, 32, 64, 96, 128, 192, 256};
+  static constexpr int tokens[] = {1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256};
   bool isDecode = rows <= mostDecodeRows;
   int64_t budget = isDecode ? sharedBytesOfHalf : sharedBytesOfBlock;
   config.wgmma = wgmma;
@@ -142,19 +145,23 @@ void addCandidates(GemmConfig config, bool wgmma, int64_t rows, std::vector<Cand
                        cuda::is_per_channel(config) ? 1 : cuda::block_columns(config));
   for (int tileN : channels)
     for (int tileT : tokens) {
-      for (int steps : {1, 2, 4}) {
-        config.tile_n = tileN;
-        config.tile_t = tileT;
-        config.k_stage = whole * steps;
-        if (steps > 1 && config.k_stage > int64_t(llvm::alignTo(config.k, whole)))
-          continue;
-        setStages(config, budget);
-        if (cuda::reason_invalid(config) || !fitsRegisters(config) ||
-            cuda::shared_bytes(config) > budget || cuda::threads(config) > 1024)
-          continue;
-        candidates.push_back({config, costOf(config, rows)});
-      }
-      if (tileT >= rows)
+      for (int steps : {1, 2, 4})
+        for (int kWarps : {1, 2, 4}) {
+          config.tile_n = tileN;
+          config.tile_t = tileT;
+          config.k_stage = whole * steps;
+          config.k_warps = kWarps;
+          // Fewer tokens than a product's eight come without the tensor copy.
+          config.row_copies = tileT < 8;
+          if (steps > 1 && config.k_stage > int64_t(llvm::alignTo(config.k, whole)))
+            continue;
+          setStages(config, budget);
+          if (cuda::reason_invalid(config) || !fitsRegisters(config) ||
+              cuda::shared_bytes(config) > budget || cuda::threads(config) > 1024)
+            continue;
+          candidates.push_back({config, costOf(config, rows)});
+        }
+      if (tileT >= std::max<int64_t>(rows, 8))
         break; // a larger tile has idle columns
     }
 }
@@ -242,6 +249,8 @@ kernel::ScheduleAttr gemmSchedule(kernel::GemmOp op, int64_t rows) {
       rows <= mostDecodeRows ? " leave room for the next kernel's weights" : "");
   return makeSchedule(op.getContext(),
                       {{"k_stage", c.k_stage},
+                       {"k_warps", c.k_warps},
+                       {"row_copies", c.row_copies},
                        {"stages", c.stages},
                        {"tile_n", c.tile_n},
                        {"tile_t", c.tile_t},

@@ -33,7 +33,7 @@
 // CHECK: constexpr GemmConfig config = {.codes = Codes::bf16, .n = 128, .k = 64,
 // CHECK-NEXT:     .group = 64, .affine = false, .scale = Number::bf16,
 // CHECK-NEXT:     .tile_n = 16, .tile_t = 8, .k_stage = 64, .stages = 2,
-// CHECK-NEXT:     .wgmma = false, .pair = false};
+// CHECK-NEXT:     .wgmma = false, .pair = false, .k_warps = 1, .row_copies = false};
 // A bias is a vector: stride 0.
 // CHECK: struct Epilogue {
 // CHECK-NEXT:   using Output = bf16;
@@ -108,7 +108,7 @@
 // Gate and up are rounded before the function, the product by the store.
 // CHECK-LABEL: //===- gemm_w4a16_g64_k64_n96_pair_c16_t8
 // CHECK: .codes = Codes::s4, .n = 192, .k = 64,
-// CHECK: .pair = true};
+// CHECK: .pair = true, .k_warps = 1, .row_copies = false};
 // CHECK: __device__ static float apply(float gate, float up) {
 // CHECK-NEXT:     const float v0 = to_float(to_bf16(gate));
 // CHECK-NEXT:     const float v1 = to_float(to_bf16(up));

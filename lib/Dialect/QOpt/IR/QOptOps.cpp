@@ -113,6 +113,19 @@ LogicalResult RMSNormOp::verify() {
   return verifyPerToken(*this, getResult());
 }
 
+/// Codes are multiplied by codes of the same storage.
+static LogicalResult verifyProduct(Operation *op, Value input, Value weight) {
+  QuantizedType x = quantizedOf(input), w = quantizedOf(weight);
+  if (!x)
+    return success();
+  if (!x.isPerToken())
+    return op->emitOpError("quantized input must be per_token, found ") << x;
+  if (!w || !w.isPerChannel() || w.getStorage() != x.getStorage())
+    return op->emitOpError("input quantized as ")
+           << x.getStorage() << " per_token needs a weight of the same storage per_channel";
+  return success();
+}
+
 LogicalResult LinearOp::verify() {
   if (failed(verifyRank(*this, getWeight(), 2, "weight")) ||
       failed(verifySameTokens(*this, getInput(), getResult())) ||
@@ -127,15 +140,7 @@ LogicalResult LinearOp::verify() {
   if (getResidual() && tensorOf(getResidual()).getShape() != tensorOf(getResult()).getShape())
     return emitOpError("residual has type ")
            << getResidual().getType() << ", expected the shape of " << getResult().getType();
-  QuantizedType x = quantizedOf(getInput()), w = quantizedOf(getWeight());
-  if (!x)
-    return success();
-  if (!x.isPerToken())
-    return emitOpError("quantized input must be per_token, found ") << x;
-  if (!w || !w.isPerChannel() || w.getStorage() != x.getStorage())
-    return emitOpError("input quantized as ")
-           << x.getStorage() << " per_token needs a weight of the same storage per_channel";
-  return success();
+  return verifyProduct(*this, getInput(), getWeight());
 }
 
 LogicalResult RopeOp::verify() {
@@ -198,7 +203,8 @@ LogicalResult DequantizeOp::verify() {
 LogicalResult LogitsOp::verify() {
   if (failed(verifyRank(*this, getWeight(), 2, "weight")) ||
       failed(verifyLastDim(*this, getInput(), lastDim(getWeight()), "input")) ||
-      failed(verifyLastDim(*this, getResult(), tensorOf(getWeight()).getDimSize(0), "result")))
+      failed(verifyLastDim(*this, getResult(), tensorOf(getWeight()).getDimSize(0), "result")) ||
+      failed(verifyProduct(*this, getInput(), getWeight())))
     return failure();
   if (getBatch())
     return verifyRank(*this, getResult(), tensorOf(getInput()).getRank(), "result");

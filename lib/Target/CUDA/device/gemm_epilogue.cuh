@@ -205,7 +205,7 @@ template <GemmConfig config, class Epilogue> struct OutputTile {
   /// some tokens at a time and in two buffers by turns, and from there in rows of 16 bytes
   /// a thread. `barrier` is the warpgroup's own.
   template <class Sum>
-  __device__ __forceinline__ void store_staged(const Sum (&sums)[config.tile_t / 2],
+  __device__ __forceinline__ void store_staged(const Sum (&sums)[thread_sums(config)],
                                                uint32_t staging, int group, int barrier) const {
     const RowStore store(*this, group);
     const uint32_t corner =

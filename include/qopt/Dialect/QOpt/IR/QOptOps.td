@@ -305,14 +305,15 @@ def QOpt_LogitsOp : QOpt_Op<"logits", [Pure]> {
   let summary = "Scores of every vocabulary entry, in float32.";
   let description = [{
     `x w^T`, accumulated and kept in float32: whatever ranks is not rounded.
-    With a batch, only for the token rows that it asks for.
+    With a batch, only for the token rows that it asks for. An input quantized
+    per token is multiplied as `qopt.linear` does.
 
     ```mlir
     %l = qopt.logits %x, %w batch(%batch)
       : (tensor<?x576xbf16>, tensor<49152x576xbf16>, !qopt.batch) -> tensor<?x49152xf32>
     ```
   }];
-  let arguments = (ins QOpt_FloatTensor:$input, QOpt_Tensor:$weight,
+  let arguments = (ins QOpt_Tensor:$input, QOpt_Tensor:$weight,
                        Optional<QOpt_BatchType>:$batch);
   let results = (outs QOpt_NonScalar<RankedTensorOf<[F64, F32]>>:$result);
   let assemblyFormat = [{
