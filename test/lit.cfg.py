@@ -3,9 +3,11 @@
 Features that a test can require:
   smollm2                      QOPT_TEST_SMOLLM2 names the GGUF of SmolLM2-135M-Instruct
   plugin                       this build has a plugin for mlir-opt (shared LLVM)
+  nvrtc                        NVIDIA's runtime compiler is where qopt looks for it
   cpu=FLAG                     this machine's CPU has the flag, as /proc/cpuinfo names it
 """
 
+import ctypes.util
 import os
 import re
 
@@ -34,6 +36,25 @@ config.substitutions += [
 ]
 if config.plugin:
     config.available_features.add("plugin")
+
+
+
+def nvrtc():
+    """Whether a toolkit or the loader has libnvrtc: where the compiler looks too."""
+    given = [os.environ.get(name) for name in ("QOPT_NVRTC", "CUDA_HOME")]
+    for folder in [path for path in given if path] + ["/usr/local/cuda"]:
+        for pattern in ("", "lib", "lib64", "targets/x86_64-linux/lib", "nvidia/cu13/lib", "nvidia/cuda_nvrtc/lib"):
+            for name in ("libnvrtc.so.13", "libnvrtc.so.12"):
+                if os.path.exists(os.path.join(folder, pattern, name)):
+                    return True
+    return ctypes.util.find_library("nvrtc") is not None
+
+
+for variable in ("QOPT_NVRTC", "CUDA_HOME"):
+    if variable in os.environ:
+        config.environment[variable] = os.environ[variable]
+if nvrtc():
+    config.available_features.add("nvrtc")
 
 model = os.environ.get("QOPT_TEST_SMOLLM2")
 if model:

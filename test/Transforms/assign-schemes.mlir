@@ -1,10 +1,12 @@
-// RUN: qopt-opt %s --qopt-assign-schemes=format=fp32 | FileCheck %s --check-prefixes=CHECK,FP32
-// RUN: qopt-opt %s --qopt-assign-schemes=format=bf16 | FileCheck %s --check-prefixes=CHECK,BF16
-// RUN: qopt-opt %s --qopt-assign-schemes=format=w8a8-int8 | FileCheck %s --check-prefixes=CHECK,INT8
-// RUN: qopt-opt %s --qopt-assign-schemes=format=w8a8-fp8 | FileCheck %s --check-prefixes=CHECK,FP8
-// RUN: qopt-opt %s --qopt-assign-schemes=format=w4a16 | FileCheck %s --check-prefixes=CHECK,W4
-// RUN: qopt-opt %s --qopt-assign-schemes="format=w4a16 group-size=32 asymmetric=true" | FileCheck %s --check-prefixes=CHECK,W4A
-// RUN: qopt-opt %s --qopt-assign-schemes=format=keep | FileCheck %s --check-prefixes=CHECK,KEEP
+// RUN: qopt-opt %s --qopt-assign-schemes=format=fp32 | FileCheck %s --check-prefixes=CHECK,NATIVE,FP32
+// RUN: qopt-opt %s --qopt-assign-schemes=format=bf16 | FileCheck %s --check-prefixes=CHECK,NATIVE,BF16
+// RUN: qopt-opt %s --qopt-assign-schemes=format=w8a8-int8 | FileCheck %s --check-prefixes=CHECK,NATIVE,INT8
+// RUN: qopt-opt %s --qopt-assign-schemes=format=w8a8-fp8 | FileCheck %s --check-prefixes=CHECK,NATIVE,FP8
+// RUN: qopt-opt %s --qopt-assign-schemes=format=w4a16 | FileCheck %s --check-prefixes=CHECK,NATIVE,W4
+// RUN: qopt-opt %s --qopt-assign-schemes="format=w4a16 group-size=32 asymmetric=true" | FileCheck %s --check-prefixes=CHECK,NATIVE,W4A
+// RUN: qopt-opt %s --qopt-assign-schemes="format=w4a16 lm-head=8bit" | FileCheck %s --check-prefixes=CHECK,HEAD8
+// RUN: qopt-opt %s --qopt-assign-schemes="format=w8a8-fp8 lm-head=8bit" | FileCheck %s --check-prefixes=CHECK,HEADFP8
+// RUN: qopt-opt %s --qopt-assign-schemes=format=keep | FileCheck %s --check-prefixes=CHECK,NATIVE,KEEP
 
 // CHECK-LABEL: func @forward
 // FP32-SAME: kv_heads = 1, head_dim = 64, page_tokens = 64, type = f32>
@@ -40,7 +42,14 @@ func.func @forward(%tokens: tensor<?xi32>, %batch: !qopt.batch,
   %0 = qopt.linear %x, %a bias(%bias) : (tensor<?x64xf32>, tensor<64x64xf32>, tensor<64xf32>) -> tensor<?x64xf32>
   %1 = qopt.linear %x, %b : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
   %2 = qopt.add %0, %1 : tensor<?x64xf32>
-  // CHECK: qopt.logits {{.*}} -> tensor<?x128xf32>
+  // The head has codes of its own; the embedding's table stays.
+  // HEAD8: %[[W:.*]] = qopt.weight @embed stored {{.*}} : tensor<128x64x!qopt.q<i8, per_channel, scale = bf16>>
+  // HEAD8: %[[Q:.*]] = qopt.quantize {{.*}} -> tensor<?x64x!qopt.q<i8, per_token, scale = f32>>
+  // HEADFP8: %[[W:.*]] = qopt.weight @embed stored {{.*}} : tensor<128x64x!qopt.q<f8E4M3FN, per_channel, scale = bf16>>
+  // HEADFP8: %[[Q:.*]] = qopt.quantize {{.*}} -> tensor<?x64x!qopt.q<f8E4M3FN, per_token, scale = f32>>
+  // HEAD8-NEXT: qopt.logits %[[Q]], %[[W]] batch{{.*}} -> tensor<?x128xf32>
+  // HEADFP8-NEXT: qopt.logits %[[Q]], %[[W]] batch{{.*}} -> tensor<?x128xf32>
+  // NATIVE: qopt.logits {{.*}} -> tensor<?x128xf32>
   %l = qopt.logits %2, %table batch(%batch) : (tensor<?x64xf32>, tensor<128x64xf32>, !qopt.batch) -> tensor<?x128xf32>
   return %l : tensor<?x128xf32>
 }

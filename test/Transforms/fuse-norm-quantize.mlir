@@ -28,3 +28,14 @@ func.func @negative_other_use(%x: !x, %w: tensor<64xbf16>) -> (!q, !x) {
   %q = qopt.quantize %n : (!x) -> !q
   return %q, %n : !q, !x
 }
+
+// Logits quantize the rows that are asked for.
+// CHECK-LABEL: func @negative_logits
+// CHECK: qopt.rms_norm {{.*}} -> tensor<?x64xbf16>
+// CHECK: qopt.quantize
+func.func @negative_logits(%x: !x, %w: tensor<64xbf16>, %h: tensor<32x64x!qopt.q<i8, per_channel, scale = bf16>>) -> tensor<?x32xf32> {
+  %n = qopt.rms_norm %x, %w {eps = 1.0e-5 : f64} : (!x, tensor<64xbf16>) -> !x
+  %q = qopt.quantize %n : (!x) -> !q
+  %l = qopt.logits %q, %h : (!q, tensor<32x64x!qopt.q<i8, per_channel, scale = bf16>>) -> tensor<?x32xf32>
+  return %l : tensor<?x32xf32>
+}

@@ -31,7 +31,8 @@ namespace {
 
 constexpr int64_t multiprocessors = 132;
 constexpr double memoryRate = 4.3e12;
-constexpr double cacheRate = 5.5e12;          // second level to shared memory
+constexpr double cacheRate = 9e12;            // second level to shared memory: what tiles of
+                                              // 128 x 256 draw at the rate of products
 constexpr double latency = 0.9e-6;            // of memory under load
 constexpr double mostOfOneProcessor = 90e9;   // bytes that one multiprocessor can draw
 constexpr double fillTime = 1.2e-6;           // of a block's ring and of its stores
@@ -145,7 +146,7 @@ void addCandidates(GemmConfig config, bool wgmma, int64_t rows, std::vector<Cand
                        cuda::is_per_channel(config) ? 1 : cuda::block_columns(config));
   for (int tileN : channels)
     for (int tileT : tokens) {
-      for (int steps : {1, 2, 4})
+      for (int steps : {1, 2, 4, 8, 16})
         for (int kWarps : {1, 2, 4}) {
           config.tile_n = tileN;
           config.tile_t = tileT;

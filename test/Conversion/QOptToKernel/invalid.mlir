@@ -113,3 +113,16 @@ func.func @forward(%tokens: tensor<?xi32>, %batch: !qopt.batch, %cache: !qopt.kv
   %l = qopt.logits %r, %table batch(%batch) : (tensor<?x64xbf16>, tensor<32x64xbf16>, !qopt.batch) -> tensor<?x32xf32>
   return %l : tensor<?x32xf32>
 }
+
+// -----
+
+func.func @forward(%tokens: tensor<?xi32>, %batch: !qopt.batch, %cache: !qopt.kv_cache<layers = 1, kv_heads = 2, head_dim = 16, page_tokens = 64, type = bf16>) -> tensor<?x32xf32> {
+  %table = qopt.weight @embed {kernel.layout = #kernel.layout<row_major>} : tensor<32x64xbf16>
+  %head = qopt.weight @head {kernel.layout = #kernel.layout<swizzled>} : tensor<32x64x!qopt.q<i8, per_channel, scale = bf16>>
+  %w = qopt.weight @norm : tensor<64xbf16>
+  %x = qopt.embedding %tokens, %table : (tensor<?xi32>, tensor<32x64xbf16>) -> tensor<?x64xbf16>
+  %n = qopt.rms_norm %x, %w {eps = 1.0e-5 : f64} : (tensor<?x64xbf16>, tensor<64xbf16>) -> tensor<?x64x!qopt.q<i8, per_token, scale = f32>>
+  // expected-error @+1 {{an input quantized by another operation has no kernel}}
+  %l = qopt.logits %n, %head batch(%batch) : (tensor<?x64x!qopt.q<i8, per_token, scale = f32>>, tensor<32x64x!qopt.q<i8, per_channel, scale = bf16>>, !qopt.batch) -> tensor<?x32xf32>
+  return %l : tensor<?x32xf32>
+}

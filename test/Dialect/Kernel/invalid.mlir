@@ -752,3 +752,119 @@ func.func @yield_parent(%x: f32) {
   // expected-error @+1 {{expects parent op to be one of 'kernel.gemm, kernel.elementwise'}}
   kernel.yield %x : f32
 }
+
+// -----
+
+// expected-error @+1 {{swizzled layout has no tile_n or k_pack}}
+func.func private @layout_swizzled() attributes {a = #kernel.layout<swizzled, tile_n = 16, k_pack = 2>}
+
+// -----
+
+// expected-error @+1 {{interleave is 1, expected 0, or 1 in a swizzled or fragment layout}}
+func.func private @layout_interleave() attributes {a = #kernel.layout<row_major, interleave = 1>}
+
+// -----
+
+// expected-error @+1 {{interleave is 2, expected 0, or 1 in a swizzled or fragment layout}}
+func.func private @layout_interleave_value() attributes {a = #kernel.layout<fragment, interleave = 2>}
+
+// -----
+
+// expected-error @+1 {{interleaved layout needs two sources of a multiple of 8 rows, found N = 40}}
+func.func private @packed_interleave(!kernel.packed<tensor<40x64xbf16>, #kernel.layout<swizzled, interleave = 1>>)
+
+// -----
+
+// expected-error @+1 {{swizzled layout holds bf16 or 8-bit codes per channel, found 'f32'}}
+func.func private @packed_swizzled(!kernel.packed<tensor<64x64xf32>, #kernel.layout<swizzled>>)
+
+// -----
+
+// expected-error @+1 {{swizzled layout holds bf16 or 8-bit codes per channel, found '!qopt.q<i8, group = 32, scale = bf16>'}}
+func.func private @packed_swizzled_groups(!kernel.packed<tensor<64x64x!qopt.q<i8, group = 32, scale = bf16>>, #kernel.layout<swizzled>>)
+
+// -----
+
+// expected-error @+1 {{fragment layout holds integers with scales, found 'bf16'}}
+func.func private @packed_fragment(!kernel.packed<tensor<64x64xbf16>, #kernel.layout<fragment>>)
+
+// -----
+
+// expected-error @+1 {{fragment layout needs groups of a multiple of 16, found 72}}
+func.func private @packed_fragment_group(!kernel.packed<tensor<64x72x!qopt.q<i8, per_channel, scale = bf16>>, #kernel.layout<fragment>>)
+
+// -----
+
+// expected-error @+1 {{query_tile must be positive, found 0}}
+kernel.plan @query_tile max_tokens = 1 max_logit_rows = 1 query_tile = 0 {
+}
+
+// -----
+
+!pair = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled, interleave = 1>>
+kernel.plan @pair_columns max_tokens = 1 max_logit_rows = 1 {
+  %w = kernel.weight @gate, @up : !pair
+  %x = kernel.alloc : memref<?x64xbf16>
+  // expected-error @+1 {{output has 64 columns, expected 32}}
+  kernel.gemm ins(%x, %w) outs(%x) epilogue {
+  ^bb0(%g: f32, %u: f32):
+    %0 = arith.truncf %g : f32 to bf16
+    kernel.yield %0 : bf16
+  } : (memref<?x64xbf16>, !pair, memref<?x64xbf16>) -> ()
+}
+
+// -----
+
+!pair = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled, interleave = 1>>
+kernel.plan @pair_sums max_tokens = 1 max_logit_rows = 1 {
+  %w = kernel.weight @gate, @up : !pair
+  %x = kernel.alloc : memref<?x64xbf16>
+  %y = kernel.alloc : memref<?x32xbf16>
+  // expected-error @+1 {{epilogue must take the f32 sums of gate and up and one element of each extra operand}}
+  kernel.gemm ins(%x, %w) outs(%y) epilogue {
+  ^bb0(%g: f32):
+    %0 = arith.truncf %g : f32 to bf16
+    kernel.yield %0 : bf16
+  } : (memref<?x64xbf16>, !pair, memref<?x32xbf16>) -> ()
+}
+
+// -----
+
+!cache = !qopt.kv_cache<layers = 1, kv_heads = 2, head_dim = 16, page_tokens = 64, type = bf16>
+kernel.plan @workspaces_one max_tokens = 1 max_logit_rows = 1 {
+  %batch = kernel.batch : !qopt.batch
+  %cache = kernel.cache : !cache
+  %q = kernel.alloc : memref<?x64xbf16>
+  %p = kernel.alloc : memref<?x72xf32>
+  // expected-error @+1 {{has 1 workspaces, expected partial results and tickets}}
+  kernel.attention ins(%q, %cache, %batch) outs(%q) workspaces(%p) {layer = 0 : i64, num_heads = 4 : i64, scale = 0.25 : f64}
+    : (memref<?x64xbf16>, !cache, !qopt.batch, memref<?x64xbf16>, memref<?x72xf32>) -> ()
+}
+
+// -----
+
+!cache = !qopt.kv_cache<layers = 1, kv_heads = 2, head_dim = 16, page_tokens = 64, type = bf16>
+kernel.plan @workspaces_partials max_tokens = 1 max_logit_rows = 1 {
+  %batch = kernel.batch : !qopt.batch
+  %cache = kernel.cache : !cache
+  %q = kernel.alloc : memref<?x64xbf16>
+  %p = kernel.alloc : memref<?x64xf32>
+  %t = kernel.alloc persistent : memref<?x2xi32>
+  // expected-error @+1 {{partial results must be rows of f32 in multiples of 72, found}}
+  kernel.attention ins(%q, %cache, %batch) outs(%q) workspaces(%p, %t) {layer = 0 : i64, num_heads = 4 : i64, scale = 0.25 : f64}
+    : (memref<?x64xbf16>, !cache, !qopt.batch, memref<?x64xbf16>, memref<?x64xf32>, memref<?x2xi32>) -> ()
+}
+
+// -----
+
+!cache = !qopt.kv_cache<layers = 1, kv_heads = 2, head_dim = 16, page_tokens = 64, type = bf16>
+kernel.plan @workspaces_tickets max_tokens = 1 max_logit_rows = 1 {
+  %batch = kernel.batch : !qopt.batch
+  %cache = kernel.cache : !cache
+  %q = kernel.alloc : memref<?x64xbf16>
+  %p = kernel.alloc : memref<?x72xf32>
+  %t = kernel.alloc persistent : memref<?x4xi32>
+  // expected-error @+1 {{tickets must be memref<?x2xi32>, found}}
+  kernel.attention ins(%q, %cache, %batch) outs(%q) workspaces(%p, %t) {layer = 0 : i64, num_heads = 4 : i64, scale = 0.25 : f64}
+    : (memref<?x64xbf16>, !cache, !qopt.batch, memref<?x64xbf16>, memref<?x72xf32>, memref<?x4xi32>) -> ()
+}

@@ -108,3 +108,32 @@ kernel.plan @step max_tokens = 16 max_logit_rows = 8 arena_bytes = 8192 {
   // CHECK: kernel.output %{{.*}} : memref<?x512xf32>
   kernel.output %logits : memref<?x512xf32>
 }
+
+!pair = !kernel.packed<tensor<64x64x!qopt.q<i4, group = 32, scale = bf16>>, #kernel.layout<fragment, interleave = 1>>
+// CHECK-LABEL: kernel.plan @decode kind = decode max_tokens = 4 max_logit_rows = 4 {
+kernel.plan @decode kind = decode max_tokens = 4 max_logit_rows = 4 {
+  %batch = kernel.batch : !qopt.batch
+  %cache = kernel.cache : !cache
+  // CHECK: kernel.weight @gate, @up : !kernel.packed<{{.*}}, <fragment, interleave = 1>>
+  %w = kernel.weight @gate, @up : !pair
+  %x = kernel.alloc : memref<?x64xbf16>
+  %y = kernel.alloc : memref<?x32xbf16>
+  // CHECK: kernel.gemm ins(%{{.*}}, %{{.*}}) outs(%{{.*}}) epilogue {
+  // CHECK-NEXT: ^bb0(%{{.*}}: f32, %{{.*}}: f32):
+  kernel.gemm ins(%x, %w) outs(%y) epilogue {
+  ^bb0(%g: f32, %u: f32):
+    %0 = arith.mulf %g, %u : f32
+    %1 = arith.truncf %0 : f32 to bf16
+    kernel.yield %1 : bf16
+  } : (memref<?x64xbf16>, !pair, memref<?x32xbf16>) -> ()
+  // CHECK: kernel.alloc persistent {offset = 0 : i64} : memref<?x2xi32>
+  %t = kernel.alloc persistent {offset = 0 : i64} : memref<?x2xi32>
+  %p = kernel.alloc : memref<?x144xf32>
+  // CHECK: kernel.attention ins(%{{.*}}, %{{.*}}, %{{.*}}) outs(%{{.*}}) workspaces(%{{.*}}, %{{.*}}) {layer = 0
+  kernel.attention ins(%x, %cache, %batch) outs(%x) workspaces(%p, %t) {layer = 0 : i64, num_heads = 4 : i64, scale = 0.25 : f64}
+    : (memref<?x64xbf16>, !cache, !qopt.batch, memref<?x64xbf16>, memref<?x144xf32>, memref<?x2xi32>) -> ()
+}
+
+// CHECK-LABEL: kernel.plan @mixed max_tokens = 64 max_logit_rows = 8 query_tile = 21 arena_bytes = 64 {
+kernel.plan @mixed max_tokens = 64 max_logit_rows = 8 query_tile = 21 arena_bytes = 64 {
+}

@@ -644,3 +644,11 @@ func.func @rope_append_type(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>, %c: !qop
   %y = qopt.rope_append %q, %k, %k, %c, %b {layer = 0 : i64, rope = #qopt.rope<head_dim = 16, theta = 1.0e4 : f64, scaling = none>} : (tensor<?x64xf32>, tensor<?x32xf32>, tensor<?x32xf32>, !qopt.kv_cache<layers = 2, kv_heads = 2, head_dim = 16, page_tokens = 64, type = bf16>, !qopt.batch) -> tensor<?x64xbf16>
   return
 }
+
+// -----
+
+func.func @logits_storage(%x: tensor<?x64x!qopt.q<i8, per_token, scale = f32>>, %w: tensor<32x64xbf16>) {
+  // expected-error @+1 {{input quantized as 'i8' per_token needs a weight of the same storage per_channel}}
+  %y = qopt.logits %x, %w : (tensor<?x64x!qopt.q<i8, per_token, scale = f32>>, tensor<32x64xbf16>) -> tensor<?x32xf32>
+  return
+}
