@@ -73,10 +73,16 @@ __device__ void quantize(const Input *input, Code *codes, float *scales, int64_t
   int64_t at = blockIdx.x;
   if (at >= rows)
     return;
-  RowPieces<config.columns> row;
-  row.for_each(
-      [&](int column, float (&x)[8]) { load_eight(x, input + at * config.input_stride + column); });
-  quantize_row(row, codes + at * config.output_stride, scales + at);
+  input += at * config.input_stride;
+  codes += at * config.output_stride;
+  if constexpr (RowPieces<config.columns>::turns > 4) {
+    const ReadPieces<config.columns, Input> row{input};
+    quantize_pieces<config.columns>(row, codes, scales + at);
+  } else {
+    RowPieces<config.columns> row;
+    row.for_each([&](int column, float (&x)[8]) { load_eight(x, input + column); });
+    quantize_row(row, codes, scales + at);
+  }
 }
 
 } // namespace qopt::cuda

@@ -41,6 +41,19 @@ template <int columns> struct RowPieces {
   }
 };
 
+/// The pieces of a row that is too long for the registers: read again each time.
+template <int columns, class Input> struct ReadPieces {
+  const Input *input;
+
+  template <class Piece> __device__ __forceinline__ void for_each(Piece &&piece) const {
+    for (int column = threadIdx.x * 8; column < columns; column += row_threads(columns) * 8) {
+      float x[8];
+      load_eight(x, input + column);
+      piece(column, x);
+    }
+  }
+};
+
 /// The sum over all threads, in one order, for every thread. `shared`: 32 elements.
 template <int threads> __device__ __forceinline__ float block_sum(float value, float *shared) {
 #pragma unroll
@@ -88,8 +101,8 @@ template <> struct CodeTraits<e4m3> {
 
 /// The row's codes and scale: absmax / levels (1 where that is 0), and x / scale, both
 /// divisions. A NaN gives a NaN scale, as |x| is compared by its bits.
-template <class Code, int columns>
-__device__ __forceinline__ void quantize_row(RowPieces<columns> &row, Code *codes, float *scale) {
+template <int columns, class Pieces, class Code>
+__device__ __forceinline__ void quantize_pieces(Pieces &row, Code *codes, float *scale) {
   __shared__ uint32_t maxima[32];
   uint32_t absmax = 0;
   row.for_each([&](int, const float (&x)[8]) {
@@ -112,6 +125,11 @@ __device__ __forceinline__ void quantize_row(RowPieces<columns> &row, Code *code
                               CodeTraits<Code>::pack(q[4], q[5], q[6], q[7]));
     *reinterpret_cast<uint2 *>(codes + column) = packed;
   });
+}
+
+template <class Code, int columns>
+__device__ __forceinline__ void quantize_row(RowPieces<columns> &row, Code *codes, float *scale) {
+  quantize_pieces<columns>(row, codes, scale);
 }
 
 } // namespace qopt::cuda
