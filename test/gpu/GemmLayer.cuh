@@ -392,13 +392,10 @@ static q::TensorMap tensor_map(const GemmConfig &c, const void *x, int rows) {
     return reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(function);
   }();
   q::TensorMap map;
-  cuuint64_t sizes[2] = {cuuint64_t(c.k), cuuint64_t(rows)};
-  cuuint64_t strides[1] = {cuuint64_t(c.k) * bytes(token_number(c))};
-  cuuint32_t box[2] = {cuuint32_t(box_columns(c)), cuuint32_t(c.tile_t)}, steps[2] = {1, 1};
-  CHECK(encode(reinterpret_cast<CUtensorMap *>(&map),
-               token_number(c) == Number::bf16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
-                                               : CU_TENSOR_MAP_DATA_TYPE_UINT8,
-               2, const_cast<void *>(x), sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
+  const cuuint64_t row_bytes = cuuint64_t(c.k) * bytes(token_number(c));
+  cuuint64_t sizes[2] = {row_bytes, cuuint64_t(rows)}, strides[1] = {row_bytes};
+  cuuint32_t box[2] = {128, cuuint32_t(c.tile_t)}, steps[2] = {1, 1};
+  CHECK(encode(reinterpret_cast<CUtensorMap *>(&map), CU_TENSOR_MAP_DATA_TYPE_UINT8, 2, const_cast<void *>(x), sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
                CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
                CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE));
   return map;

@@ -172,9 +172,10 @@ template <GemmConfig config> struct Producer {
         bulk_copy(to + lane * token_row_bytes(config), tokens + row * token_stride + first,
                   row_piece(index), barrier);
     } else {
+      const int first = index * stage_boxes(config); // a box is 128 bytes of a row
       for (int box = lane_index(); box < stage_boxes(config); box += 32)
-        tensor_copy(to + box * config.tile_t * kRowBytes, map,
-                    index * config.k_stage + box * box_columns(config), tile.first_row, barrier);
+        tensor_copy(to + box * config.tile_t * kRowBytes, map, (first + box) * kRowBytes,
+                    tile.first_row, barrier);
     }
   }
 
