@@ -31,33 +31,45 @@ namespace {
 
 constexpr int64_t multiprocessors = 132;
 constexpr double memoryRate = 4.3e12;
-constexpr double cacheRate = 9e12;            // second level to shared memory: what tiles of
-                                              // 128 x 256 draw at the rate of products
-constexpr double latency = 0.9e-6;            // of memory under load
-constexpr double mostOfOneProcessor = 90e9;   // bytes that one multiprocessor can draw
-constexpr double fillTime = 1.2e-6;           // of a block's ring and of its stores
-constexpr double stageTime = 60e-9;           // of a wait for a stage, and of its release
+constexpr double cacheRate = 9e12;          // second level to shared memory: what tiles of
+                                            // 128 x 256 draw at the rate of products
+constexpr double latency = 0.9e-6;          // of memory under load
+constexpr double mostOfOneProcessor = 70e9; // bytes that one multiprocessor can draw
+constexpr double fillTime = 2.0e-6;         // of the first rings and the last stores
+constexpr double refillTime = 0.3e-6;       // of rings beside which other blocks go on
+constexpr double copyTime = 5e-9;           // of asking for a stage: large copies are better
+constexpr double stageTime = 60e-9;         // of a wait for a stage, and of its release
 constexpr int64_t sharedBytesOfAll = 228 << 10;
 constexpr int64_t sharedBytesOfBlock = 227 << 10;
-/// So that the next kernel's first weights find room beside a block.
-constexpr int64_t sharedBytesOfHalf = 105 << 10;
+/// So that the next kernel's first weights find room beside a block; and what four
+/// blocks of a multiprocessor may take, whose warps hide each other's latency.
+constexpr int64_t sharedBytesOfHalf = 105 << 10, sharedBytesOfQuarter = 55 << 10;
+/// Wider blocks of warps leave a multiprocessor fewer rings.
+constexpr int mostChannelsOfWarps = 64;
 /// Up to here a layer is bound by its weights: blocks are small and rings long.
 constexpr int64_t mostDecodeRows = 64;
-/// A `wgmma` reads its 64 x 16 weights in the time of so many tokens.
-constexpr int64_t fewestTokensOfWgmma = 32;
+/// A `wgmma` reads its 64 channels of 32 bytes in the time of so many tokens' products.
+constexpr int64_t channelsOfWgmma = 64, fewestTokensOfWgmma = 32;
 
 constexpr int registersOfAll = 65536;
+/// One in use, one that has come, one on its way.
+constexpr int fewestStages = 3;
 
 /// Products of one multiprocessor.
 double productRate(const GemmConfig &c) {
   bool isNarrow = c.codes == Codes::s8 || c.codes == Codes::e4m3;
-  double wgmma = (isNarrow ? 1400e12 : 790e12) / multiprocessors;
-  return c.wgmma ? wgmma : 0.6 * wgmma;
+  double bf16 = (c.wgmma ? 740e12 : 320e12) / multiprocessors;
+  return isNarrow ? 1.8 * bf16 : bf16;
 }
 
-/// Weights that one multiprocessor can convert.
-constexpr double conversionRate = 128 * 1.7e9 / 1.5;
-constexpr double warpsThatConvert = 8; // at that rate
+/// Weights that `warps` of one multiprocessor convert and multiply: more warps wait
+/// for each other more often. (Fitted to bench/results/gemm-h200.md.)
+double conversionRate(const GemmConfig &c, double warps) {
+  if (c.wgmma)
+    return std::min(4.4e9 * warps, 36e9);
+  double exchange = c.k_warps > 1 ? 0.8 : 1.0;
+  return exchange * 80e9 * warps / (warps + 6);
+}
 
 //===----------------------------------------------------------------------===//
 // What a configuration costs
@@ -72,8 +84,9 @@ struct Cost {
 /// Accumulators of a thread, and what the code around them needs.
 bool fitsRegisters(const GemmConfig &c) {
   int sums = cuda::thread_sums(c);
-  // Partial sums beside totals: of 128 columns (e4m3) or of a group.
-  if (c.codes == Codes::e4m3 || is_fragment(c))
+  // Partial sums beside totals: of a group, or of 128 columns (e4m3), which wide
+  // warpgroups promote in parts.
+  if (is_fragment(c) || (c.codes == Codes::e4m3 && cuda::consumer_groups(c) > 2))
     sums *= 2;
   int others = is_fragment(c) ? (c.affine ? 104 : 88) : c.wgmma ? 48 : 72;
   // Warps are given registers four at a time.
@@ -99,22 +112,28 @@ Cost costOf(const GemmConfig &c, int64_t rows) {
   int64_t resident = std::clamp<int64_t>(sharedBytesOfAll / (cuda::shared_bytes(c) + 1024), 1,
                                          int64_t(2048 / cuda::threads(c)));
   int64_t together = std::min(resident, cost.heaviest);
-  // What a multiprocessor draws, as far as its rings ask ahead for it.
-  double inFlight = double(together) * c.stages * cuda::stage_bytes(c);
+  // What a multiprocessor draws, as far as its rings ask ahead: one stage is in use.
+  double inFlight = double(together) * (c.stages - 1) * cuda::stage_bytes(c);
   double ofProcessor = double(cost.heaviest) * ofBlock;
-  cost.memory = std::max({dram, cache, latency * ofProcessor / inFlight,
-                          latency + ofProcessor / mostOfOneProcessor});
+  cost.memory = std::max(
+      {dram, cache, latency * ofProcessor / inFlight, latency + ofProcessor / mostOfOneProcessor});
 
-  double tileT = c.wgmma ? std::max<int64_t>(c.tile_t, fewestTokensOfWgmma) : c.tile_t;
-  cost.products = double(cost.heaviest) * 2 * c.tile_n * tileT * c.k / productRate(c);
+  bool isNarrow = cuda::bytes(cuda::token_number(c)) == 1;
+  double tileT = c.tile_t, tileN = c.tile_n;
+  if (c.wgmma) {
+    tileT = std::max<int64_t>(c.tile_t, isNarrow ? 2 * fewestTokensOfWgmma : fewestTokensOfWgmma);
+    tileN = std::max<int64_t>(c.tile_n, channelsOfWgmma);
+  }
+  cost.products = double(cost.heaviest) * 2 * tileN * tileT * c.k / productRate(c);
   if (is_fragment(c)) {
     double warps = double(together) * cuda::consumer_warps(c);
-    double rate = conversionRate * std::min(1.0, warps / warpsThatConvert);
-    cost.products = std::max(cost.products, double(cost.heaviest) * c.tile_n * c.k / rate);
+    cost.products =
+        std::max(cost.products, double(cost.heaviest) * c.tile_n * c.k / conversionRate(c, warps));
   }
   double turns = double(llvm::divideCeil(cost.heaviest, resident));
-  cost.total = std::max({cost.memory, cost.products, turns * cuda::stage_count(c) * stageTime}) +
-               turns * fillTime;
+  double stages = turns * cuda::stage_count(c);
+  cost.total = std::max({cost.memory, cost.products, stages * stageTime}) + fillTime +
+               (turns - 1) * refillTime + stages * copyTime;
   return cost;
 }
 
@@ -136,15 +155,16 @@ void setStages(GemmConfig &c, int64_t budget) {
   c.stages = std::min(c.stages, std::max(2, int(cuda::stage_count(c))));
 }
 
-void addCandidates(GemmConfig config, bool wgmma, int64_t rows, std::vector<Candidate> &candidates) {
+void addCandidates(GemmConfig config, bool wgmma, int64_t rows, int64_t budget,
+                   std::vector<Candidate> &candidates) {
   static constexpr int channels[] = {16, 32, 64, 128, 192, 256};
   static constexpr int tokens[] = {1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256};
-  bool isDecode = rows <= mostDecodeRows;
-  int64_t budget = isDecode ? sharedBytesOfHalf : sharedBytesOfBlock;
   config.wgmma = wgmma;
   int whole = std::lcm(cuda::box_columns(config),
                        cuda::is_per_channel(config) ? 1 : cuda::block_columns(config));
-  for (int tileN : channels)
+  for (int tileN : channels) {
+    if (!wgmma && tileN > mostChannelsOfWarps)
+      break;
     for (int tileT : tokens) {
       for (int steps : {1, 2, 4, 8, 16})
         for (int kWarps : {1, 2, 4}) {
@@ -157,14 +177,17 @@ void addCandidates(GemmConfig config, bool wgmma, int64_t rows, std::vector<Cand
           if (steps > 1 && config.k_stage > int64_t(llvm::alignTo(config.k, whole)))
             continue;
           setStages(config, budget);
-          if (cuda::reason_invalid(config) || !fitsRegisters(config) ||
-              cuda::shared_bytes(config) > budget || cuda::threads(config) > 1024)
+          if (cuda::reason_invalid(config) ||
+              config.stages < std::min(fewestStages, int(cuda::stage_count(config))) ||
+              !fitsRegisters(config) || cuda::shared_bytes(config) > budget ||
+              cuda::threads(config) > 1024)
             continue;
           candidates.push_back({config, costOf(config, rows)});
         }
       if (tileT >= std::max<int64_t>(rows, 8))
         break; // a larger tile has idle columns
     }
+  }
 }
 
 std::string microseconds(double seconds) { return llvm::formatv("{0:f1} us", seconds * 1e6); }
@@ -225,9 +248,14 @@ kernel::ScheduleAttr gemmSchedule(kernel::GemmOp op, int64_t rows) {
   if (!shape)
     return {}; // reported where the kernel would be written
   std::vector<Candidate> candidates;
-  if (shape->codes != Codes::e4m3)
-    addCandidates(*shape, /*wgmma=*/false, rows, candidates);
-  addCandidates(*shape, /*wgmma=*/true, rows, candidates);
+  SmallVector<int64_t> budgets{sharedBytesOfBlock};
+  if (rows <= mostDecodeRows)
+    budgets = {sharedBytesOfHalf, sharedBytesOfQuarter};
+  for (int64_t budget : budgets) {
+    if (shape->codes != Codes::e4m3)
+      addCandidates(*shape, /*wgmma=*/false, rows, budget, candidates);
+    addCandidates(*shape, /*wgmma=*/true, rows, budget, candidates);
+  }
   if (candidates.empty())
     return {};
   const Candidate &chosen = *std::min_element(
@@ -237,17 +265,20 @@ kernel::ScheduleAttr gemmSchedule(kernel::GemmOp op, int64_t rows) {
 
   SmallVector<std::string> rejected;
   reject(candidates, chosen, [&](const GemmConfig &o) { return o.wgmma != c.wgmma; }, rejected);
-  reject(candidates, chosen,
-         [&](const GemmConfig &o) { return o.wgmma == c.wgmma && o.tile_n < c.tile_n; }, rejected);
-  reject(candidates, chosen,
-         [&](const GemmConfig &o) { return o.wgmma == c.wgmma && o.tile_n > c.tile_n; }, rejected);
-  reject(candidates, chosen,
-         [&](const GemmConfig &o) { return o.wgmma == c.wgmma && o.tile_t != c.tile_t; }, rejected);
-  std::string reason = llvm::formatv(
-      "{0}: {1}, {2}; {3}; {4} stages of {5} KB{6}", c.wgmma ? "wgmma" : "mma.sync",
-      microseconds(chosen.cost.total), waves(chosen.cost), bound(chosen.cost), c.stages,
-      (cuda::stage_bytes(c) + 512) / 1024,
-      rows <= mostDecodeRows ? " leave room for the next kernel's weights" : "");
+  reject(
+      candidates, chosen,
+      [&](const GemmConfig &o) { return o.wgmma == c.wgmma && o.tile_n < c.tile_n; }, rejected);
+  reject(
+      candidates, chosen,
+      [&](const GemmConfig &o) { return o.wgmma == c.wgmma && o.tile_n > c.tile_n; }, rejected);
+  reject(
+      candidates, chosen,
+      [&](const GemmConfig &o) { return o.wgmma == c.wgmma && o.tile_t != c.tile_t; }, rejected);
+  std::string reason =
+      llvm::formatv("{0}: {1}, {2}; {3}; {4} stages of {5} KB{6}", c.wgmma ? "wgmma" : "mma.sync",
+                    microseconds(chosen.cost.total), waves(chosen.cost), bound(chosen.cost),
+                    c.stages, (cuda::stage_bytes(c) + 512) / 1024,
+                    rows <= mostDecodeRows ? " leave room for the next kernel's weights" : "");
   return makeSchedule(op.getContext(),
                       {{"k_stage", c.k_stage},
                        {"k_warps", c.k_warps},
@@ -272,9 +303,8 @@ kernel::ScheduleAttr attentionSchedule(kernel::AttentionOp op, kernel::PlanOp pl
   cuda::set_decode_schedule(config);
   int64_t blocks = plan.getMaxTokens() * config.kv_heads;
   int64_t splits = std::clamp<int64_t>(2 * multiprocessors / blocks, 1, 64);
-  std::string reason = llvm::formatv(
-      "{0} blocks: {1} rows, {2} KV heads, {3} splits of the pages", blocks * splits,
-      plan.getMaxTokens(), config.kv_heads, splits);
+  std::string reason = llvm::formatv("{0} blocks: {1} rows, {2} KV heads, {3} splits of the pages",
+                                     blocks * splits, plan.getMaxTokens(), config.kv_heads, splits);
   SmallVector<std::string> rejected;
   if (splits == 1)
     rejected.push_back("splits = 2: rows and heads fill the multiprocessors, and partial results "
