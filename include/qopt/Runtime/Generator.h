@@ -105,7 +105,7 @@ public:
   /// Returns whether there is anything to do, at the latest after \p timeout.
   bool wait(std::chrono::milliseconds timeout) const;
 
-  const Tokenizer &tokenizer() const;
+  const Tokenizer *tokenizer() const; ///< null where the model has none: tokens alone
   EngineStatistics statistics() const;
   const Executor &executor() const;
   const Model &model() const;

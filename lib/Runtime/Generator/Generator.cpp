@@ -15,11 +15,10 @@
 using namespace qopt;
 
 struct Generator::State {
-  State(Engine engine, Tokenizer tokenizer)
-      : engine(std::move(engine)), tokenizer(std::move(tokenizer)) {}
+  explicit State(Engine engine) : engine(std::move(engine)) {}
 
   Engine engine;
-  Tokenizer tokenizer;
+  std::optional<Tokenizer> tokenizer;       ///< absent where the model has none
   std::optional<ChatTemplate> chatTemplate; ///< absent where the model has none
 
   /// Steps the engine, or waits while another thread does, until \p done (null:
@@ -39,28 +38,30 @@ std::optional<std::string> present(const std::string &text) {
   return text.empty() ? std::nullopt : std::optional(text);
 }
 
-/// Turns the tokens of one request into text events.
+/// Turns the tokens of one request into text events; without a stream their text is
+/// empty.
 class TextRequest {
 public:
-  TextRequest(TextStream stream, TextCallback onText)
+  TextRequest(std::optional<TextStream> stream, TextCallback onText)
       : stream_(std::move(stream)), onText_(std::move(onText)) {}
 
   bool operator()(const TokenEvent &event) {
     TextEvent text{event.request,        {},           event.token,
                    event.logprob,        event.finish, event.promptTokens,
                    event.generatedTokens};
-    if (event.token >= 0)
-      text.text = stream_.push(event.token);
-    if (event.finish != FinishReason::none)
-      text.text += stream_.flush();
-    if (stream_.stopped())
+    if (stream_ && event.token >= 0)
+      text.text = stream_->push(event.token);
+    if (stream_ && event.finish != FinishReason::none)
+      text.text += stream_->flush();
+    bool stopped = stream_ && stream_->stopped();
+    if (stopped)
       text.finish = FinishReason::stopString;
     bool goOn = !onText_ || onText_(text);
-    return goOn && !stream_.stopped();
+    return goOn && !stopped;
   }
 
 private:
-  TextStream stream_;
+  std::optional<TextStream> stream_;
   TextCallback onText_;
 };
 
@@ -93,13 +94,17 @@ Result<Generator> Generator::create(Model model, const EngineOptions &options) {
   auto invalid = [&](const Status &status) {
     return Status(status.code(), "artifact '" + model.artifact().path() + "': " + status.message());
   };
-  Result<Tokenizer> tokenizer = Tokenizer::create(manifest.tokenizer());
-  if (!tokenizer)
-    return invalid(tokenizer.status());
-  if (tokenizer->vocabularySize() > static_cast<int64_t>(model.vocabularySize()))
-    return invalid(Status::invalid(
-        "the tokenizer has " + std::to_string(tokenizer->vocabularySize()) +
-        " tokens, expected at most the model's " + std::to_string(model.vocabularySize())));
+  std::optional<Tokenizer> tokenizer;
+  if (manifest.tokenizer().vocabulary_size() > 0) {
+    Result<Tokenizer> created = Tokenizer::create(manifest.tokenizer());
+    if (!created)
+      return invalid(created.status());
+    if (created->vocabularySize() > static_cast<int64_t>(model.vocabularySize()))
+      return invalid(Status::invalid(
+          "the tokenizer has " + std::to_string(created->vocabularySize()) +
+          " tokens, expected at most the model's " + std::to_string(model.vocabularySize())));
+    tokenizer = std::move(*created);
+  }
   const artifact::ChatTemplate &source = manifest.chat_template();
   std::optional<ChatTemplate> chatTemplate;
   if (!source.source().empty()) {
@@ -113,7 +118,8 @@ Result<Generator> Generator::create(Model model, const EngineOptions &options) {
   Result<Engine> engine = Engine::create(model, options);
   if (!engine)
     return engine.status();
-  auto state = std::make_unique<State>(std::move(*engine), std::move(*tokenizer));
+  auto state = std::make_unique<State>(std::move(*engine));
+  state->tokenizer = std::move(tokenizer);
   state->chatTemplate = std::move(chatTemplate);
   return Generator(std::move(state));
 }
@@ -133,17 +139,20 @@ GenerateOptions Generator::defaults() const {
 }
 
 Result<std::vector<int32_t>> Generator::encode(std::string_view prompt) const {
-  return state_->tokenizer.encode(prompt);
+  if (!state_->tokenizer)
+    return Status::invalid("the model has no tokenizer: it takes token ids alone");
+  return state_->tokenizer->encode(prompt);
 }
 
 Result<std::vector<int32_t>> Generator::encode(const std::vector<ChatMessage> &messages) const {
-  if (!state_->chatTemplate)
-    return Status::invalid("the model has no chat template");
+  if (!state_->chatTemplate || !state_->tokenizer)
+    return Status::invalid("the model has no " +
+                           std::string(state_->tokenizer ? "chat template" : "tokenizer"));
   Result<std::string> text = state_->chatTemplate->render(messages, {.addGenerationPrompt = true});
   if (!text)
     return text.status();
   // The template spells the special tokens out, the first one included.
-  return state_->tokenizer.encode(*text, /*addSpecialTokens=*/false);
+  return state_->tokenizer->encode(*text, /*addSpecialTokens=*/false);
 }
 
 Result<Completion> Generator::generate(std::string_view prompt, const GenerateOptions &options,
@@ -193,13 +202,17 @@ Result<Completion> Generator::generate(std::vector<int32_t> prompt, const Genera
 
 Result<RequestId> Generator::submit(std::vector<int32_t> prompt, const GenerateOptions &options,
                                     TextCallback onText) {
+  if (!state_->tokenizer && !options.stop.empty())
+    return Status::invalid("the model has no tokenizer: no text can end an answer");
   Request request;
   request.prompt = std::move(prompt);
   request.sampling = options.sampling;
   request.maxTokens = options.maxTokens;
   request.stopAtEos = options.stopAtEos;
-  request.onToken = TextRequest(TextStream(state_->tokenizer, options.skipSpecial, options.stop),
-                                std::move(onText));
+  std::optional<TextStream> stream;
+  if (state_->tokenizer)
+    stream.emplace(*state_->tokenizer, options.skipSpecial, options.stop);
+  request.onToken = TextRequest(std::move(stream), std::move(onText));
   return state_->engine.submit(std::move(request));
 }
 
@@ -211,7 +224,9 @@ bool Generator::wait(std::chrono::milliseconds timeout) const {
   return state_->engine.wait(timeout);
 }
 
-const Tokenizer &Generator::tokenizer() const { return state_->tokenizer; }
+const Tokenizer *Generator::tokenizer() const {
+  return state_->tokenizer ? &*state_->tokenizer : nullptr;
+}
 EngineStatistics Generator::statistics() const { return state_->engine.statistics(); }
 const Executor &Generator::executor() const { return state_->engine.executor(); }
 const Model &Generator::model() const { return state_->engine.model(); }

@@ -83,7 +83,7 @@ TEST(Generator, StreamsWhatItReturns) {
   });
   ASSERT_TRUE(completion) << completion.status().message();
   EXPECT_EQ(completion->text, streamed);
-  EXPECT_EQ(completion->text, generator.tokenizer().decode(completion->tokens, true));
+  EXPECT_EQ(completion->text, generator.tokenizer()->decode(completion->tokens, true));
   EXPECT_EQ(completion->promptTokens, 5u);
   EXPECT_EQ(completion->tokens.size(), count);
 
@@ -115,13 +115,33 @@ TEST(Generator, ChatUsesTheTemplate) {
   Result<std::vector<int32_t>> tokens =
       generator.encode(std::vector<ChatMessage>{{"user", "hi"}, {"assistant", "yo"}});
   ASSERT_TRUE(tokens) << tokens.status().message();
-  EXPECT_EQ(generator.tokenizer().decode(*tokens), "u:hi\na:yo\n");
+  EXPECT_EQ(generator.tokenizer()->decode(*tokens), "u:hi\na:yo\n");
   GenerateOptions options;
   options.maxTokens = 5;
   Result<Completion> answer = generator.chat({{"user", "hi"}}, options);
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->promptTokens, 5u);
   EXPECT_EQ(answer->text, generator.generate("u:hi\n", options)->text);
+}
+
+TEST(Generator, TakesTokensWhereTheModelHasNoTokenizer) {
+  Generator generator =
+      create([](artifact::Manifest &manifest) { manifest.mutable_tokenizer()->Clear(); });
+  EXPECT_EQ(generator.tokenizer(), nullptr);
+  GenerateOptions options;
+  options.maxTokens = 5;
+  std::vector<int32_t> prompt = {'a', 'b'};
+  Result<Completion> completion = generator.generate(prompt, options);
+  ASSERT_TRUE(completion) << completion.status().message();
+  EXPECT_EQ(completion->tokens, create().generate(prompt, options)->tokens);
+  EXPECT_EQ(completion->text, "");
+  EXPECT_EQ(generator.generate("ab", options).status().message(),
+            "the model has no tokenizer: it takes token ids alone");
+  EXPECT_EQ(generator.chat({{"user", "ab"}}, options).status().message(),
+            "the model has no tokenizer");
+  options.stop = {"x"};
+  EXPECT_EQ(generator.generate(prompt, options).status().message(),
+            "the model has no tokenizer: no text can end an answer");
 }
 
 TEST(Generator, DefaultsAreTheModels) {
