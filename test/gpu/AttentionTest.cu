@@ -6,6 +6,7 @@
 //   AttentionTest check   both kernels against float64, and bit for bit against each
 //                         other, with several splits
 //   AttentionTest time    long contexts against the read ceiling, short ones, prefill
+//   AttentionTest sweep   warps, stages and splits for few sequences
 //
 // Keys, values and queries are functions of (sequence, position, head, column), which
 // the reference evaluates again. Pages start as NaN, and so does what is behind a
@@ -483,11 +484,34 @@ static int time() {
   return 0;
 }
 
+/// Which warps, stages and splits suit few sequences.
+template <int warps, int stages> static void sweepDecode(double ceiling) {
+  constexpr AttentionConfig config = decode(32, 8, 128, warps, stages);
+  for (int length : {128, 512, 2048, 8192})
+    for (int splits : {1, 2, 4, 8, 16, 32})
+      timeDecode<config>(1, length, splits, ceiling);
+  for (int batch : {4, 16})
+    for (int splits : {1, 2, 4})
+      timeDecode<config>(batch, 512, splits, ceiling);
+  timeDecode<config>(64, 512, 1, ceiling);
+}
+
+static int sweep() {
+  double ceiling = readCeiling();
+  std::printf("read ceiling %.0f GB/s\n", ceiling / 1e9);
+  sweepDecode<4, 2>(ceiling);
+  sweepDecode<8, 1>(ceiling);
+  sweepDecode<8, 2>(ceiling);
+  return 0;
+}
+
 int main(int count, char **arguments) {
   if (count == 2 && std::string(arguments[1]) == "check")
     return check();
   if (count == 2 && std::string(arguments[1]) == "time")
     return time();
-  std::printf("usage: AttentionTest check|time\n");
+  if (count == 2 && std::string(arguments[1]) == "sweep")
+    return sweep();
+  std::printf("usage: AttentionTest check|time|sweep\n");
   return 2;
 }
