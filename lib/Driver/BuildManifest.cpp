@@ -159,7 +159,7 @@ private:
                                                        : artifact::NUM_TOKENS);
   }
 
-  static void addGrid(const LaunchGrid &grid, artifact::Launch &launch) {
+  static void addGrid(const GridForm &grid, artifact::Launch &launch) {
     artifact::Grid &result = *launch.mutable_grid();
     result.set_rows(gridRows(grid.rows));
     result.set_rows_per_block(grid.rowsPerBlock);

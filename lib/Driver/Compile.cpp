@@ -8,6 +8,7 @@
 #include "qopt/Driver/Compile.h"
 #include "BuildManifest.h"
 #include "PackWeights.h"
+#include "PlanModel.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Pass/PassManager.h"
 #include "qopt/Dialect/QOpt/IR/QOptDialect.h"
@@ -63,6 +64,7 @@ public:
       : options(options), progress(progress) {}
 
   llvm::Expected<std::string> run();
+  llvm::Expected<PlannedModel> plan();
 
 private:
   llvm::Error import();
@@ -127,6 +129,7 @@ llvm::Error Compilation::import() {
   pipeline.maxLogitRows = target->defaultMaxLogitRows();
   pipeline.maxContext = maxContext();
   pipeline.buckets = options.buckets;
+  pipeline.schedule = options.schedule;
   pipeline.disabledFusions = options.disabledFusions;
   return llvm::Error::success();
 }
@@ -223,6 +226,8 @@ void Compilation::describeModel() {
   provenance.add_options("--target " + options.target);
   if (options.lmHead != "native")
     provenance.add_options("--lm-head " + options.lmHead);
+  if (!options.schedule.empty())
+    provenance.add_options("--schedule " + options.schedule);
   for (const std::string &fusion : options.disabledFusions)
     provenance.add_options("--disable-fusion " + fusion);
   if (options.randomSeed)
@@ -359,6 +364,20 @@ llvm::Expected<std::string> Compilation::run() {
   if (!text)
     return text.takeError();
   return print([&](raw_ostream &out) { out << *text; });
+}
+
+llvm::Expected<PlannedModel> Compilation::plan() {
+  if (llvm::Error error = import())
+    return error;
+  if (llvm::Error error = lower())
+    return error;
+  progress.end();
+  diagnostics.reset(); // it belongs to the context, which leaves
+  return PlannedModel{std::move(context), std::move(model->module)};
+}
+
+llvm::Expected<PlannedModel> qopt::planModel(const CompileOptions &options, Progress &progress) {
+  return Compilation(options, progress).plan();
 }
 
 llvm::Expected<std::string> qopt::compileModel(const CompileOptions &options, Progress &progress) {

@@ -76,6 +76,8 @@ void qopt::addCompileCommand(CLI::App &program) {
   command->add_option("--buckets", options->buckets, "token counts that get a plan of their own")
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
+  command->add_option("--schedule", options->schedule,
+                      "a table of `qopt tune`: what it has wins over the target's own choice");
   command
       ->add_option("--disable-fusion", options->disabledFusions, "leave a fusion out, by name")
       ->delimiter(',')

@@ -62,6 +62,9 @@ struct TextOptions : public PassPipelineOptions<TextOptions> {
                              llvm::cl::init(defaults.maxContext)};
   ListOption<int64_t> buckets{*this, "buckets",
                               llvm::cl::desc("token counts that get a plan of their own")};
+  Option<std::string> schedule{*this, "schedule",
+                               llvm::cl::desc("a table of measured schedules"),
+                               llvm::cl::init(defaults.schedule)};
   ListOption<std::string> disableFusion{*this, "disable-fusion",
                                         llvm::cl::desc("fusions to leave out")};
 
@@ -75,6 +78,7 @@ struct TextOptions : public PassPipelineOptions<TextOptions> {
             maxLogitRows,
             maxContext,
             {buckets.begin(), buckets.end()},
+            schedule,
             {disableFusion.begin(), disableFusion.end()}};
   }
 };
@@ -139,6 +143,7 @@ void qopt::buildKernelPipeline(OpPassManager &manager, const PipelineOptions &op
   SelectScheduleOptions schedule;
   schedule.target = options.target;
   llvm::append_range(schedule.buckets, options.buckets);
+  schedule.schedule = options.schedule;
   manager.addPass(createSelectSchedule(schedule));
   manager.addPass(createAddWorkspaces({options.maxContext}));
   manager.addPass(createPlanMemory());

@@ -21,6 +21,7 @@ static int run(int argc, char **argv) {
   qopt::addInspectCommand(program);
   qopt::addEvalCommand(program);
   qopt::addBenchCommand(program);
+  qopt::addTuneCommand(program);
   // Its own message would be that a command is missing.
   std::string names;
   bool known = argc < 2 || argv[1][0] == '-';

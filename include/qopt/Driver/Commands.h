@@ -25,6 +25,7 @@ void addRunCommand(CLI::App &program);
 void addInspectCommand(CLI::App &program);
 void addEvalCommand(CLI::App &program);
 void addBenchCommand(CLI::App &program);
+void addTuneCommand(CLI::App &program);
 
 } // namespace qopt
 

@@ -32,6 +32,7 @@ struct CompileOptions {
   int64_t maxContext = 0;             ///< tokens; 0: what the model says
   int64_t maxTokens = 0;              ///< tokens of one step; 0: the target's
   std::vector<int64_t> buckets;       ///< empty: the target's
+  std::string schedule;               ///< a table of measured schedules; empty: the target's
   std::vector<std::string> disabledFusions;
   std::optional<uint64_t> randomSeed;
   bool codeOnly = false;              ///< generate code and the report, but write no artifact

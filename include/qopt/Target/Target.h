@@ -48,13 +48,13 @@ struct LaunchUnits {
 enum class GridRows { tokens, logitRows, queryTiles };
 
 /// The blocks of a GPU's launch: x = ceil(rows / rowsPerBlock).
-struct LaunchGrid {
+struct GridForm {
   GridRows rows = GridRows::tokens;
   int64_t rowsPerBlock = 1, y = 1, z = 1;
   int64_t threads = 0;     ///< of a block
   int64_t sharedBytes = 0; ///< of a block, dynamic
 
-  bool operator==(const LaunchGrid &) const = default;
+  bool operator==(const GridForm &) const = default;
 };
 
 /// How the tensor copy engine reads a matrix: boxes of boxRows x 128 bytes.
@@ -66,7 +66,7 @@ struct LaunchMap {
 /// How the runtime starts a launch, beside its operands.
 struct LaunchForm {
   LaunchUnits units;            ///< CPU
-  std::optional<LaunchGrid> grid; ///< GPU
+  std::optional<GridForm> grid; ///< GPU
   std::vector<LaunchMap> maps;  ///< GPU, in the order of the parameters
 };
 
@@ -120,6 +120,11 @@ public:
 
   /// How `launch` of `plan` is cut, and why; null where there is nothing to choose.
   virtual kernel::ScheduleAttr schedule(mlir::Operation *launch, kernel::PlanOp plan) const = 0;
+
+  /// Lets schedule() prefer what the table in `file` says was measured.
+  virtual llvm::Error addSchedules(llvm::StringRef file) {
+    return llvm::createStringError("target '" + describe().name + "' takes no schedule table");
+  }
 
   /// Writes the image of `type`, whose rows are those of `sources` one after another.
   virtual llvm::Expected<std::unique_ptr<TilePacker>>

@@ -321,12 +321,16 @@ def SelectSchedule : Pass<"kernel-select-schedule", "::mlir::ModuleOp"> {
     kernel.plan @step_512 max_tokens = 512 max_logit_rows = 128 { ... }
     ```
 
+    `schedule` names a table of schedules that `qopt tune` measured. What it has wins
+    over the target's own choice, and the reason says what was measured.
+
     A bucket above the plan's `max_tokens` is an error. On entry no plan has
     offsets; on exit every gemm has a schedule, and no result depends on it.
   }];
   let options = [
     Option<"target", "target", "std::string", "\"cpu:x86-64-v4\"", "the target">,
-    ListOption<"buckets", "buckets", "int64_t", "token counts that get a plan of their own">];
+    ListOption<"buckets", "buckets", "int64_t", "token counts that get a plan of their own">,
+    Option<"schedule", "schedule", "std::string", "\"\"", "a table of measured schedules">];
 }
 
 def AddWorkspaces : Pass<"kernel-add-workspaces", "::mlir::ModuleOp"> {

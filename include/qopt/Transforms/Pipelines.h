@@ -29,6 +29,7 @@ struct PipelineOptions {
   int64_t maxLogitRows = 128;        ///< of them, those whose logits can be asked for
   int64_t maxContext = 8192;         ///< tokens of the longest sequence
   std::vector<int64_t> buckets = {}; ///< token counts with a plan of their own; empty: the target's
+  std::string schedule = {}; ///< a table of measured schedules
   std::vector<std::string> disabledFusions = {}; ///< qkv, gate-up, ..., swiglu
 };
 

@@ -100,13 +100,14 @@ static void forEach(size_t count, llvm::function_ref<void(size_t)> make) {
 }
 
 llvm::Expected<CompiledCode> qopt::compileCUDA(llvm::ArrayRef<KernelSource> sources,
-                                               StringRef cacheFolder) {
+                                               StringRef cacheFolder,
+                                               std::vector<std::string> &errors) {
   llvm::Expected<const NVRTC *> nvrtc = NVRTC::get();
   if (!nvrtc)
     return nvrtc.takeError();
   ObjectCache cache(cacheFolder);
   std::vector<Compiled> kernels(sources.size());
-  std::vector<std::string> errors(sources.size());
+  errors.assign(sources.size(), "");
   std::atomic<unsigned> cached = 0;
   forEach(sources.size(), [&](size_t i) {
     if (llvm::Expected<Compiled> compiled = compile(sources[i], **nvrtc, cache, cached))
@@ -114,9 +115,6 @@ llvm::Expected<CompiledCode> qopt::compileCUDA(llvm::ArrayRef<KernelSource> sour
     else
       errors[i] = llvm::toString(compiled.takeError());
   });
-  llvm::erase(errors, "");
-  if (!errors.empty())
-    return llvm::createStringError(llvm::join(errors, "\n"));
   if (cached < sources.size())
     cache.prune();
 
@@ -130,4 +128,14 @@ llvm::Expected<CompiledCode> qopt::compileCUDA(llvm::ArrayRef<KernelSource> sour
     code.bytes += kernels[i].cubin;
   }
   return code;
+}
+
+llvm::Expected<CompiledCode> qopt::compileCUDA(llvm::ArrayRef<KernelSource> sources,
+                                               StringRef cacheFolder) {
+  std::vector<std::string> errors;
+  llvm::Expected<CompiledCode> code = compileCUDA(sources, cacheFolder, errors);
+  llvm::erase(errors, "");
+  if (!code || errors.empty())
+    return code;
+  return llvm::createStringError(llvm::join(errors, "\n"));
 }

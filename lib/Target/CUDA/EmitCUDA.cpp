@@ -45,13 +45,11 @@ std::string typeName(Type element) {
 }
 
 StringRef codesName(cuda::Codes codes) {
-  static constexpr StringRef names[] = {"bf16", "e4m3", "s8", "s4", "u4", "s8_grouped"};
-  return names[static_cast<int>(codes)];
+  return cuda::codesNames[static_cast<int>(codes)];
 }
 
 StringRef numberName(cuda::Number number) {
-  static constexpr StringRef names[] = {"bf16", "f16", "f32", "s8", "e4m3"};
-  return names[static_cast<int>(number)];
+  return cuda::numberNames[static_cast<int>(number)];
 }
 
 StringRef boolName(bool value) { return value ? "true" : "false"; }
@@ -499,6 +497,10 @@ LogicalResult qopt::assignCUDAEntries(ModuleOp module) {
   return success(succeeded(emitCUDA(module)));
 }
 
+FailureOr<std::string> qopt::emitCUDAKernel(Operation *launch, StringRef entry) {
+  return KernelWriter(launch, entry).write();
+}
+
 std::string qopt::joinSources(ArrayRef<KernelSource> sources) {
   std::string text;
   for (const KernelSource &source : sources)
@@ -518,7 +520,7 @@ FailureOr<std::vector<KernelSource>> qopt::emitCUDA(ModuleOp module) {
         return launch.emitOpError("has no entry");
       if (!written.insert(entry.getValue()).second)
         continue;
-      FailureOr<std::string> text = KernelWriter(&launch, entry.getValue()).write();
+      FailureOr<std::string> text = emitCUDAKernel(&launch, entry.getValue());
       if (failed(text))
         return failure();
       sources.push_back({entry.getValue().str(), std::move(*text)});

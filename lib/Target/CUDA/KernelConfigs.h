@@ -20,9 +20,19 @@
 
 namespace qopt {
 
+namespace cuda {
+/// In the order of Codes and of Number.
+constexpr llvm::StringRef codesNames[] = {"bf16", "e4m3", "s8", "s4", "u4", "s8_grouped"};
+constexpr llvm::StringRef numberNames[] = {"bf16", "f16", "f32", "s8", "e4m3"};
+} // namespace cuda
+
 /// What the types of a gemm fix; tiles and stages are 0 without a schedule. None for
 /// a weight that no kernel multiplies.
 std::optional<cuda::GemmConfig> gemmConfig(kernel::GemmOp op);
+
+/// A schedule with the tiles of `config`.
+kernel::ScheduleAttr gemmScheduleAttr(mlir::MLIRContext *context, const cuda::GemmConfig &config,
+                                      const llvm::Twine &reason);
 
 /// The same for an image that is read row by row.
 std::optional<cuda::GemmConfig> imageConfig(kernel::PackedType type);

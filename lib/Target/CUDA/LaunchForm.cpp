@@ -21,7 +21,7 @@ int64_t columnsOf(Value buffer) { return cast<MemRefType>(buffer.getType()).getS
 /// A block for each row.
 LaunchForm rowForm(int64_t threads, int64_t y = 1) {
   LaunchForm form;
-  form.grid = LaunchGrid{};
+  form.grid = GridForm{};
   form.grid->threads = threads;
   form.grid->y = y;
   return form;

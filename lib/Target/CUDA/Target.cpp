@@ -7,6 +7,7 @@
 
 #include "qopt/Target/Target.h"
 #include "KernelConfigs.h"
+#include "ScheduleTable.h"
 #include "qopt/Target/CUDA/CUDATarget.h"
 
 using namespace mlir;
@@ -21,6 +22,8 @@ constexpr int64_t mixedCounts[] = {16, 64, 256, 1024, 4096};
 
 class CUDA : public Target {
 public:
+  explicit CUDA(ScheduleTable table) : table(std::move(table)) {}
+
   TargetDescription describe() const override {
     return {("cuda:" + architecture).str(), "nvptx64-nvidia-cuda", {architecture.str()}};
   }
@@ -57,8 +60,10 @@ public:
   }
 
   kernel::ScheduleAttr schedule(Operation *launch, kernel::PlanOp plan) const override {
-    return cudaSchedule(launch, plan);
+    return cudaSchedule(launch, plan, table);
   }
+
+  llvm::Error addSchedules(StringRef file) override { return table.addFile(file); }
 
   llvm::Expected<std::unique_ptr<TilePacker>> packer(kernel::PackedType type,
                                                      ArrayRef<const WeightTensor *> sources,
@@ -92,6 +97,9 @@ public:
   }
 
   LaunchForm form(Operation *launch) const override { return cudaLaunchForm(launch); }
+
+private:
+  ScheduleTable table;
 };
 
 } // namespace
@@ -99,5 +107,8 @@ public:
 llvm::Expected<std::unique_ptr<Target>> qopt::createCUDATarget(StringRef name) {
   if (name != "cuda:" + architecture.str() && name != "cuda")
     return llvm::createStringError("unknown target '" + name + "', expected cuda:" + architecture);
-  return std::make_unique<CUDA>();
+  llvm::Expected<ScheduleTable> table = shippedSchedules();
+  if (!table)
+    return table.takeError();
+  return std::make_unique<CUDA>(std::move(*table));
 }

@@ -19,6 +19,8 @@
 
 namespace qopt {
 
+class ScheduleTable;
+
 /// cuda:sm_90a.
 llvm::Expected<std::unique_ptr<Target>> createCUDATarget(llvm::StringRef name);
 
@@ -29,8 +31,10 @@ kernel::LayoutAttr cudaLayout(mlir::RankedTensorType type);
 llvm::Expected<std::unique_ptr<TilePacker>>
 createCUDAPacker(kernel::PackedType type, llvm::ArrayRef<const WeightTensor *> sources, bool keep);
 
-/// How a gemm or an attention of `plan` is cut; null for other launches.
-kernel::ScheduleAttr cudaSchedule(mlir::Operation *launch, kernel::PlanOp plan);
+/// How a gemm or an attention of `plan` is cut, from the table where it has the layer;
+/// null for other launches.
+kernel::ScheduleAttr cudaSchedule(mlir::Operation *launch, kernel::PlanOp plan,
+                                  const ScheduleTable &table);
 
 /// The text of one kernel.
 struct KernelSource {
@@ -45,6 +49,9 @@ mlir::LogicalResult assignCUDAEntries(mlir::ModuleOp module);
 /// The kernels of the launches in order of first use.
 mlir::FailureOr<std::vector<KernelSource>> emitCUDA(mlir::ModuleOp module);
 
+/// The text of one of them.
+mlir::FailureOr<std::string> emitCUDAKernel(mlir::Operation *launch, llvm::StringRef entry);
+
 /// All of them as one text to read.
 std::string joinSources(llvm::ArrayRef<KernelSource> sources);
 
@@ -54,6 +61,12 @@ LaunchForm cudaLaunchForm(mlir::Operation *launch);
 /// Compiles each kernel by NVRTC, side by side, or takes it from `cacheFolder`.
 llvm::Expected<CompiledCode> compileCUDA(llvm::ArrayRef<KernelSource> sources,
                                          llvm::StringRef cacheFolder);
+
+/// The same for those that can be built: a kernel of size 0 is not, and `errors`, one for
+/// each source, says why.
+llvm::Expected<CompiledCode> compileCUDA(llvm::ArrayRef<KernelSource> sources,
+                                         llvm::StringRef cacheFolder,
+                                         std::vector<std::string> &errors);
 
 } // namespace qopt
 

@@ -1,0 +1,242 @@
+//===- GemmCandidates.cpp - Configurations of a gemm, and what they cost --===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+///
+/// \file
+/// The time of a gemm by a small model of the machine, for every configuration that
+/// its header can build.
+///
+//===----------------------------------------------------------------------===//
+
+#include "GemmCandidates.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/MathExtras.h"
+#include <algorithm>
+#include <numeric>
+#include <tuple>
+
+using namespace qopt;
+using cuda::Codes;
+using cuda::GemmConfig;
+
+namespace {
+
+//===----------------------------------------------------------------------===//
+// The machine: H100 and H200 (measured; bytes and operations per second)
+//===----------------------------------------------------------------------===//
+
+constexpr double memoryRate = 4.3e12;
+constexpr double cacheRate = 9e12;          // second level to shared memory: what tiles of
+                                            // 128 x 256 draw at the rate of products
+constexpr double latency = 0.9e-6;          // of memory under load
+constexpr double mostOfOneProcessor = 70e9; // bytes that one multiprocessor can draw
+constexpr double fillTime = 2.0e-6;         // of the first rings and the last stores
+constexpr double refillTime = 0.3e-6;       // of rings beside which other blocks go on
+constexpr double copyTime = 5e-9;           // of asking for a stage: large copies are better
+constexpr double stageTime = 60e-9;         // of a wait for a stage, and of its release
+constexpr int64_t sharedBytesOfAll = 228 << 10;
+constexpr int64_t sharedBytesOfBlock = 227 << 10;
+/// So that the next kernel's first weights find room beside a block; and what four
+/// blocks of a multiprocessor may take, whose warps hide each other's latency.
+constexpr int64_t sharedBytesOfHalf = 105 << 10, sharedBytesOfQuarter = 55 << 10;
+/// Wider blocks of warps leave a multiprocessor fewer rings.
+constexpr int mostChannelsOfWarps = 64;
+/// A `wgmma` reads its 64 channels of 32 bytes in the time of so many tokens' products.
+constexpr int64_t channelsOfWgmma = 64, fewestTokensOfWgmma = 32;
+
+constexpr int registersOfAll = 65536;
+/// One in use, one that has come, one on its way.
+constexpr int fewestStages = 3;
+
+/// Products of one multiprocessor.
+double productRate(const GemmConfig &c) {
+  bool isNarrow = c.codes == Codes::s8 || c.codes == Codes::e4m3;
+  double bf16 = (c.wgmma ? 740e12 : 320e12) / multiprocessors;
+  return isNarrow ? 1.8 * bf16 : bf16;
+}
+
+/// Weights that `warps` of one multiprocessor convert and multiply: more warps wait
+/// for each other more often. (Fitted to bench/results/gemm-h200.md.)
+double conversionRate(const GemmConfig &c, double warps) {
+  if (c.wgmma)
+    return std::min(4.4e9 * warps, 36e9);
+  double exchange = c.k_warps > 1 ? 0.8 : 1.0;
+  return exchange * 80e9 * warps / (warps + 6);
+}
+
+//===----------------------------------------------------------------------===//
+// What a configuration costs
+//===----------------------------------------------------------------------===//
+
+/// Accumulators of a thread, and what the code around them needs.
+bool fitsRegisters(const GemmConfig &c) {
+  int sums = cuda::thread_sums(c);
+  // Partial sums beside totals: of a group, or of 128 columns (e4m3), which wide
+  // warpgroups promote in parts.
+  if (is_fragment(c) || (c.codes == Codes::e4m3 && cuda::consumer_groups(c) > 2))
+    sums *= 2;
+  int others = is_fragment(c) ? (c.affine ? 104 : 88) : c.wgmma ? 48 : 72;
+  // Warps are given registers four at a time.
+  int even = registersOfAll / int(llvm::alignTo(cuda::threads(c), 128)) / 8 * 8;
+  int available = cuda::shares_registers(c) ? cuda::consumer_registers(c) : std::min(even, 250);
+  return sums + others <= available;
+}
+
+GemmCost costOf(const GemmConfig &c, int64_t rows) {
+  GemmCost cost;
+  int64_t channelTiles = llvm::divideCeil(cuda::units(c) * cuda::kUnit, c.tile_n);
+  int64_t tokenTiles = llvm::divideCeil(rows, c.tile_t);
+  cost.blocks = channelTiles * tokenTiles;
+  cost.heaviest = llvm::divideCeil(cost.blocks, multiprocessors);
+
+  double units = c.tile_n / cuda::kUnit;
+  double weights = units * double(cuda::unit_bytes(c));
+  double tokens = double(c.tile_t) * c.k * cuda::bytes(cuda::token_number(c));
+  double ofBlock = weights + tokens;
+  double dram = (double(cuda::image_bytes(c)) + double(rows) * tokens / c.tile_t) / memoryRate;
+  double cache = double(cost.blocks) * ofBlock / cacheRate;
+
+  int64_t resident = std::clamp<int64_t>(sharedBytesOfAll / (cuda::shared_bytes(c) + 1024), 1,
+                                         int64_t(2048 / cuda::threads(c)));
+  int64_t together = std::min(resident, cost.heaviest);
+  // What a multiprocessor draws, as far as its rings ask ahead: one stage is in use.
+  double inFlight = double(together) * (c.stages - 1) * cuda::stage_bytes(c);
+  double ofProcessor = double(cost.heaviest) * ofBlock;
+  cost.memory = std::max(
+      {dram, cache, latency * ofProcessor / inFlight, latency + ofProcessor / mostOfOneProcessor});
+
+  bool isNarrow = cuda::bytes(cuda::token_number(c)) == 1;
+  double tileT = c.tile_t, tileN = c.tile_n;
+  if (c.wgmma) {
+    tileT = std::max<int64_t>(c.tile_t, isNarrow ? 2 * fewestTokensOfWgmma : fewestTokensOfWgmma);
+    tileN = std::max<int64_t>(c.tile_n, channelsOfWgmma);
+  }
+  cost.products = double(cost.heaviest) * 2 * tileN * tileT * c.k / productRate(c);
+  if (is_fragment(c)) {
+    double warps = double(together) * cuda::consumer_warps(c);
+    cost.products =
+        std::max(cost.products, double(cost.heaviest) * c.tile_n * c.k / conversionRate(c, warps));
+  }
+  double turns = double(llvm::divideCeil(cost.heaviest, resident));
+  double stages = turns * cuda::stage_count(c);
+  cost.total = std::max({cost.memory, cost.products, stages * stageTime}) + fillTime +
+               (turns - 1) * refillTime + stages * copyTime;
+  return cost;
+}
+
+//===----------------------------------------------------------------------===//
+// Candidates
+//===----------------------------------------------------------------------===//
+
+/// The longest ring that `budget` has room for, up to the whole of K.
+void setStages(GemmConfig &c, int64_t budget) {
+  int64_t ofStage = cuda::stage_bytes(c) + 16;
+  c.stages = std::clamp<int64_t>(budget / ofStage, 0, 12);
+  while (c.stages > 2 && cuda::shared_bytes(c) > budget)
+    --c.stages;
+  c.stages = std::min(c.stages, std::max(2, int(cuda::stage_count(c))));
+}
+
+void addCandidates(GemmConfig config, bool wgmma, int64_t rows, int64_t budget,
+                   std::vector<GemmCandidate> &candidates) {
+  static constexpr int channels[] = {16, 32, 64, 128, 192, 256};
+  static constexpr int tokens[] = {1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256};
+  config.wgmma = wgmma;
+  int whole = std::lcm(cuda::box_columns(config),
+                       cuda::is_per_channel(config) ? 1 : cuda::block_columns(config));
+  for (int tileN : channels) {
+    if (!wgmma && tileN > mostChannelsOfWarps)
+      break;
+    for (int tileT : tokens) {
+      for (int steps : {1, 2, 4, 8, 16})
+        for (int kWarps : {1, 2, 4}) {
+          config.tile_n = tileN;
+          config.tile_t = tileT;
+          config.k_stage = whole * steps;
+          config.k_warps = kWarps;
+          // Fewer tokens than a product's eight come without the tensor copy.
+          config.row_copies = tileT < 8;
+          if (steps > 1 && config.k_stage > int64_t(llvm::alignTo(config.k, whole)))
+            continue;
+          setStages(config, budget);
+          if (cuda::reason_invalid(config) ||
+              config.stages < std::min(fewestStages, int(cuda::stage_count(config))) ||
+              !fitsRegisters(config) || cuda::shared_bytes(config) > budget ||
+              cuda::threads(config) > 1024)
+            continue;
+          candidates.push_back({config, costOf(config, rows)});
+        }
+      if (tileT >= std::max<int64_t>(rows, 8))
+        break; // a larger tile has idle columns
+    }
+  }
+}
+
+/// What a block may take of a multiprocessor's shared memory.
+std::vector<int64_t> budgetsOf(int64_t rows, Search search) {
+  bool isDecode = rows <= mostDecodeRows;
+  if (search == Search::wide)
+    return isDecode ? std::vector{sharedBytesOfHalf, sharedBytesOfQuarter, sharedBytesOfBlock}
+                    : std::vector{sharedBytesOfBlock, sharedBytesOfHalf};
+  return isDecode ? std::vector{sharedBytesOfHalf, sharedBytesOfQuarter}
+                  : std::vector{sharedBytesOfBlock};
+}
+
+/// Worse candidates are not measured: the model errs by less.
+constexpr double mostTimesCheapest = 3;
+
+/// What mostly decides how a configuration behaves.
+auto familyOf(const GemmConfig &c) { return std::tie(c.wgmma, c.tile_n, c.tile_t, c.k_warps); }
+
+} // namespace
+
+std::vector<GemmCandidate> qopt::gemmCandidates(const GemmConfig &shape, int64_t rows,
+                                                Search search) {
+  std::vector<GemmCandidate> candidates;
+  for (int64_t budget : budgetsOf(rows, search)) {
+    if (shape.codes != Codes::e4m3)
+      addCandidates(shape, /*wgmma=*/false, rows, budget, candidates);
+    addCandidates(shape, /*wgmma=*/true, rows, budget, candidates);
+  }
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](const auto &a, const auto &b) { return a.cost.total < b.cost.total; });
+  return candidates;
+}
+
+std::vector<GemmCandidate> qopt::variousCandidates(const GemmConfig &shape, int64_t rows,
+                                                   size_t count) {
+  std::vector<GemmCandidate> all = gemmCandidates(shape, rows, Search::wide);
+  double bound = all.empty() ? 0 : mostTimesCheapest * all.front().cost.total;
+  llvm::erase_if(all, [&](const GemmCandidate &o) { return o.cost.total > bound; });
+  std::vector<GemmCandidate> taken = gemmCandidates(shape, rows, Search::likely);
+  taken.resize(std::min<size_t>(taken.size(), 1)); // the cost model's choice
+  // The next cheapest of `wanted` until `most` are taken, `ofFamily` alike at most.
+  auto take = [&](size_t most, ptrdiff_t ofFamily, auto wanted) {
+    for (const GemmCandidate &candidate : all) {
+      if (taken.size() >= std::min(most, count))
+        return;
+      const GemmConfig &c = candidate.config;
+      auto isAlike = [&](const GemmCandidate &o) { return familyOf(o.config) == familyOf(c); };
+      if (wanted(c) && llvm::count_if(taken, isAlike) < ofFamily &&
+          llvm::none_of(taken, [&](const GemmCandidate &o) { return o.config == c; }))
+        taken.push_back(candidate);
+    }
+  };
+  auto any = [](const GemmConfig &) { return true; };
+  take(1 + count / 4, 1, [](const GemmConfig &c) { return c.wgmma; });
+  take(1 + count / 2, 1, [](const GemmConfig &c) { return !c.wgmma; });
+  take(count * 2 / 3, 1, any);
+  take(count, 4, any);
+  return taken;
+}
+
+std::string qopt::gemmConfigName(const GemmConfig &c) {
+  return llvm::formatv("{0} {1}x{2} k{3} s{4}{5}{6}", c.wgmma ? "wgmma" : "mma", c.tile_n, c.tile_t,
+                       c.k_stage, c.stages,
+                       c.k_warps > 1 ? " w" + std::to_string(c.k_warps) : std::string(),
+                       c.row_copies ? " rows" : "");
+}

@@ -1,0 +1,52 @@
+//===- GemmCandidates.h - Configurations of a gemm, and what they cost -*- C++ -*-===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+#ifndef QOPT_LIB_TARGET_CUDA_GEMMCANDIDATES_H
+#define QOPT_LIB_TARGET_CUDA_GEMMCANDIDATES_H
+
+#include "device/gemm_config.h"
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace qopt {
+
+/// Of an H100 or H200.
+constexpr int64_t multiprocessors = cuda::kMultiprocessors;
+/// Up to here a layer is bound by its weights: blocks are small and rings long.
+constexpr int64_t mostDecodeRows = 64;
+
+/// What the cost model says of a launch.
+struct GemmCost {
+  int64_t blocks = 0, heaviest = 0; ///< all; of the fullest multiprocessor
+  double memory = 0, products = 0;  ///< seconds
+  double total = 0;                 ///< seconds
+};
+
+struct GemmCandidate {
+  cuda::GemmConfig config;
+  GemmCost cost;
+};
+
+/// Which rings a search looks at: those that leave the next kernel room, or all.
+enum class Search { likely, wide };
+
+/// Every configuration of `shape` for `rows` tokens that can be built, cheapest first.
+std::vector<GemmCandidate> gemmCandidates(const cuda::GemmConfig &shape, int64_t rows,
+                                          Search search = Search::likely);
+
+/// Up to `count` candidates that differ from each other, to be measured: the cost model's
+/// choice first, then cheap ones of both kinds of products.
+std::vector<GemmCandidate> variousCandidates(const cuda::GemmConfig &shape, int64_t rows,
+                                             size_t count);
+
+/// wgmma 64x32 k256 s4
+std::string gemmConfigName(const cuda::GemmConfig &config);
+
+} // namespace qopt
+
+#endif // QOPT_LIB_TARGET_CUDA_GEMMCANDIDATES_H
