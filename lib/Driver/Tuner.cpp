@@ -21,8 +21,9 @@ namespace {
 constexpr uint64_t rotatingBytes = 200 << 20;
 constexpr uint64_t alignment = 256; // of weights
 constexpr uint64_t fewestLaunches = 4, mostLaunches = 1024;
-/// A recording of many rows has fewer launches.
-constexpr double recordingSeconds = 4e-3;
+/// A recording: long beside what starts it (some microseconds); and where the launches
+/// are long, the time in which each shall have a weight of its own.
+constexpr double recordingSeconds = 1e-3, rotatingSeconds = 5e-3;
 
 llvm::Error toError(const Status &status) { return llvm::createStringError(status.message()); }
 
@@ -123,6 +124,15 @@ private:
     return device.synchronize(); // the image may go
   }
 
+  /// Launches of a recording, of `predicted` seconds each.
+  uint64_t launchesOf(double predicted) const {
+    auto in = [&](double seconds) {
+      return static_cast<uint64_t>(seconds / std::max(predicted, 1e-7));
+    };
+    uint64_t rotating = std::min<uint64_t>(weights.size(), in(rotatingSeconds));
+    return std::clamp(std::max(in(recordingSeconds), rotating), fewestLaunches, mostLaunches);
+  }
+
   /// Operands on the device: the output zero, what is read random.
   Result<TuneWork> prepare(const TuningTask &task, std::vector<DeviceMemory> &buffers,
                            uint64_t &input) {
@@ -159,10 +169,7 @@ private:
         return status;
     }
     work.args.push_back(task.rows);
-    double predicted = std::max(task.candidates.front().predicted, 1e-7);
-    uint64_t launches = std::clamp<uint64_t>(static_cast<uint64_t>(recordingSeconds / predicted),
-                                             fewestLaunches, mostLaunches);
-    launches = std::max(fewestLaunches, std::min<uint64_t>(launches, weights.size()));
+    uint64_t launches = launchesOf(task.candidates.front().predicted);
     for (uint64_t i = 0; i < launches; ++i)
       work.weights.push_back(weights[i % weights.size()]);
     return work;

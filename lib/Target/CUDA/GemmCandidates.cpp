@@ -46,7 +46,9 @@ constexpr int64_t sharedBytesOfHalf = 105 << 10, sharedBytesOfQuarter = 55 << 10
 /// Wider blocks of warps leave a multiprocessor fewer rings.
 constexpr int mostChannelsOfWarps = 64;
 /// A `wgmma` reads its 64 channels of 32 bytes in the time of so many tokens' products.
-constexpr int64_t channelsOfWgmma = 64, fewestTokensOfWgmma = 32;
+constexpr int64_t channelsOfWgmma = 64, fewestTokensOfWgmma = 32, fewestNarrowTokens = 40;
+/// Up to here tokens of a product hide behind the conversion of its weights.
+constexpr int mostHiddenTokens = 16;
 
 constexpr int registersOfAll = 65536;
 /// One in use, one that has come, one on its way.
@@ -65,7 +67,8 @@ double conversionRate(const GemmConfig &c, double warps) {
   if (c.wgmma)
     return std::min(4.4e9 * warps, 36e9);
   double exchange = c.k_warps > 1 ? 0.8 : 1.0;
-  return exchange * 80e9 * warps / (warps + 6);
+  double others = std::max(c.tile_t - mostHiddenTokens, 0) / 16.0;
+  return exchange * (80e9 + 39e9 * others) * warps / (warps + 6 + 13 * others);
 }
 
 //===----------------------------------------------------------------------===//
@@ -86,7 +89,9 @@ bool fitsRegisters(const GemmConfig &c) {
   return sums + others <= available;
 }
 
-GemmCost costOf(const GemmConfig &c, int64_t rows) {
+} // namespace
+
+GemmCost qopt::gemmCost(const GemmConfig &c, int64_t rows) {
   GemmCost cost;
   int64_t channelTiles = llvm::divideCeil(cuda::units(c) * cuda::kUnit, c.tile_n);
   int64_t tokenTiles = llvm::divideCeil(rows, c.tile_t);
@@ -112,7 +117,7 @@ GemmCost costOf(const GemmConfig &c, int64_t rows) {
   bool isNarrow = cuda::bytes(cuda::token_number(c)) == 1;
   double tileT = c.tile_t, tileN = c.tile_n;
   if (c.wgmma) {
-    tileT = std::max<int64_t>(c.tile_t, isNarrow ? 2 * fewestTokensOfWgmma : fewestTokensOfWgmma);
+    tileT = std::max<int64_t>(c.tile_t, isNarrow ? fewestNarrowTokens : fewestTokensOfWgmma);
     tileN = std::max<int64_t>(c.tile_n, channelsOfWgmma);
   }
   cost.products = double(cost.heaviest) * 2 * tileN * tileT * c.k / productRate(c);
@@ -127,6 +132,8 @@ GemmCost costOf(const GemmConfig &c, int64_t rows) {
                (turns - 1) * refillTime + stages * copyTime;
   return cost;
 }
+
+namespace {
 
 //===----------------------------------------------------------------------===//
 // Candidates
@@ -168,7 +175,7 @@ void addCandidates(GemmConfig config, bool wgmma, int64_t rows, int64_t budget,
               !fitsRegisters(config) || cuda::shared_bytes(config) > budget ||
               cuda::threads(config) > 1024)
             continue;
-          candidates.push_back({config, costOf(config, rows)});
+          candidates.push_back({config, gemmCost(config, rows)});
         }
       if (tileT >= std::max<int64_t>(rows, 8))
         break; // a larger tile has idle columns

@@ -27,6 +27,8 @@ struct GemmCost {
   double total = 0;                 ///< seconds
 };
 
+GemmCost gemmCost(const cuda::GemmConfig &config, int64_t rows);
+
 struct GemmCandidate {
   cuda::GemmConfig config;
   GemmCost cost;

@@ -308,7 +308,10 @@ CUresult fake_cuEventSynchronize(CUevent event) {
   return state().sticky;
 }
 CUresult fake_cuEventElapsedTime(float *milliseconds, CUevent, CUevent) {
-  *milliseconds = 2;
+  std::vector<float> &elapsed = state().driver.elapsed;
+  *milliseconds = elapsed.empty() ? 2 : elapsed.front();
+  if (!elapsed.empty())
+    elapsed.erase(elapsed.begin());
   return success;
 }
 CUresult fake_cuGraphInstantiateWithFlags(CUgraphExec *executable, CUgraph graph,

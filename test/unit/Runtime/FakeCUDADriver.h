@@ -39,6 +39,7 @@ struct FakeDriver {
   int failure = 999;
   std::string failingKernel; ///< fails when it runs; then everything fails
   std::string missingCall;   ///< that cuGetProcAddress doesn't find
+  std::vector<float> elapsed; ///< milliseconds between events, in order; then 2
 
   // What a test sees.
   size_t usedBytes = 0;
