@@ -4,8 +4,8 @@
 // TARGET: error: unknown target 'cuda:sm_80', expected cuda:sm_90a
 
 !cache = !qopt.kv_cache<layers = 1, kv_heads = 2, head_dim = 64, page_tokens = 64, type = bf16>
-!w = !kernel.packed<tensor<4096x4096xbf16>, #kernel.layout<swizzled>>
-!fp8 = !kernel.packed<tensor<4096x4096x!qopt.q<f8E4M3FN, per_channel, scale = bf16>>, #kernel.layout<swizzled>>
+!w = !kernel.packed<tensor<4224x4224xbf16>, #kernel.layout<swizzled>>
+!fp8 = !kernel.packed<tensor<4224x4224x!qopt.q<f8E4M3FN, per_channel, scale = bf16>>, #kernel.layout<swizzled>>
 
 // Few tokens: products of warps, small blocks on every multiprocessor. e4m3 has
 // products of warpgroups alone.
@@ -36,18 +36,18 @@ kernel.plan @step max_tokens = 1024 max_logit_rows = 256 {
   %q = kernel.alloc : memref<?x256xbf16>
   kernel.attention ins(%q, %cache, %batch) outs(%q) {layer = 0 : i64, num_heads = 4 : i64, scale = 0.125 : f64}
     : (memref<?x256xbf16>, !cache, !qopt.batch, memref<?x256xbf16>) -> ()
-  %x = kernel.alloc : memref<?x4096xbf16>
-  %y = kernel.alloc : memref<?x4096xbf16>
+  %x = kernel.alloc : memref<?x4224xbf16>
+  %y = kernel.alloc : memref<?x4224xbf16>
   kernel.gemm ins(%x, %w) outs(%y) epilogue {
   ^bb0(%acc: f32):
     %0 = arith.truncf %acc : f32 to bf16
     kernel.yield %0 : bf16
-  } : (memref<?x4096xbf16>, !w, memref<?x4096xbf16>) -> ()
-  %c = kernel.alloc : memref<?x4096xf8E4M3FN>
+  } : (memref<?x4224xbf16>, !w, memref<?x4224xbf16>) -> ()
+  %c = kernel.alloc : memref<?x4224xf8E4M3FN>
   %s = kernel.alloc : memref<?xf32>
   kernel.gemm ins(%c scales %s, %v) outs(%y) epilogue {
   ^bb0(%acc: f32):
     %0 = arith.truncf %acc : f32 to bf16
     kernel.yield %0 : bf16
-  } : (memref<?x4096xf8E4M3FN>, memref<?xf32>, !fp8, memref<?x4096xbf16>) -> ()
+  } : (memref<?x4224xf8E4M3FN>, memref<?xf32>, !fp8, memref<?x4224xbf16>) -> ()
 }

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 ENTRY = {
-    "op": "gemm", "codes": "bf16", "n": 4096, "k": 4096, "group": 4096, "affine": False, "scale": "bf16",
+    "op": "gemm", "codes": "bf16", "n": 4224, "k": 4224, "group": 4224, "affine": False, "scale": "bf16",
     "pair": False, "output": "bf16", "rows": 8,
     "params": {"tile_n": 32, "tile_t": 8, "k_stage": 128, "stages": 4, "k_warps": 1, "row_copies": True,
                "wgmma": False},
