@@ -127,11 +127,12 @@ kernel::ScheduleAttr gemmSchedule(kernel::GemmOp op, int64_t rows, const Schedul
   reject(
       candidates, chosen,
       [&](const GemmConfig &o) { return o.wgmma == c.wgmma && o.tile_t != c.tile_t; }, rejected);
+  bool leavesRoom = cuda::shared_bytes(c) <= sharedBytesOfHalf;
   std::string reason =
       llvm::formatv("{0}: {1}, {2}; {3}; {4} stages of {5} KB{6}", c.wgmma ? "wgmma" : "mma.sync",
                     microseconds(chosen.cost.total), waves(chosen.cost), bound(chosen.cost),
                     c.stages, (cuda::stage_bytes(c) + 512) / 1024,
-                    rows <= mostDecodeRows ? " leave room for the next kernel's weights" : "");
+                    leavesRoom ? " leave room for the next kernel's weights" : "");
   return gemmParams(op.getContext(), c, reason, rejected);
 }
 
@@ -145,9 +146,10 @@ kernel::ScheduleAttr attentionSchedule(kernel::AttentionOp op, kernel::PlanOp pl
                             " heads share each page",
                         {});
   }
-  cuda::set_decode_schedule(config);
+  // Measured: a second block on a multiprocessor gains less than the merge costs.
   int64_t blocks = plan.getMaxTokens() * config.kv_heads;
-  int64_t splits = std::clamp<int64_t>(2 * multiprocessors / blocks, 1, 64);
+  int64_t splits = std::clamp<int64_t>(multiprocessors / blocks, 1, 32);
+  cuda::set_decode_schedule(config, /*few_rows=*/2 * blocks <= multiprocessors);
   std::string reason = llvm::formatv("{0} blocks: {1} rows, {2} KV heads, {3} splits of the pages",
                                      blocks * splits, plan.getMaxTokens(), config.kv_heads, splits);
   SmallVector<std::string> rejected;

@@ -93,10 +93,18 @@ QOPT_BOTH_SIDES constexpr int tile_shared_bytes(const AttentionConfig &c) {
 }
 
 /// Decode: 96 to 128 KB of pages in flight, which reach 0.96 of the read ceiling of an
-/// H200 at head_dim 128 and leave room for the next kernel's first weights.
-QOPT_BOTH_SIDES constexpr void set_decode_schedule(AttentionConfig &c) {
+/// H200 at head_dim 128 and leave room for the next kernel's first weights. Few rows
+/// don't fill the multiprocessors: twice the warps halve the pages of each.
+QOPT_BOTH_SIDES constexpr void set_decode_schedule(AttentionConfig &c, bool few_rows = false) {
   c.warps = c.head_dim <= 128 ? 4 : 2;
   c.stages = c.head_dim <= 64 ? 3 : 2;
+  if (!few_rows)
+    return;
+  AttentionConfig wide = c;
+  wide.warps *= 2;
+  wide.stages = c.head_dim <= 64 ? 2 : 1;
+  if (decode_shared_bytes(wide) <= 232448)
+    c = wide;
 }
 /// Tiles: 128 rows by two warpgroups; else two fragments for each of 4 warps, or one for
 /// each of 8.
