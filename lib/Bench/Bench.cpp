@@ -82,7 +82,7 @@ std::vector<Sequence> newSequences(Executor &executor, uint32_t count) {
   return sequences;
 }
 
-/// One token of every sequence.
+/// One token of every sequence, and the next one chosen greedily.
 Status decodeStep(Executor &executor, std::vector<Sequence> &sequences) {
   std::vector<int32_t> tokens;
   std::vector<Chunk> chunks;
@@ -91,7 +91,8 @@ Status decodeStep(Executor &executor, std::vector<Sequence> &sequences) {
     tokens.push_back(tokenAt(executor.model(), sequence.length()));
     chunks.push_back({&sequence, {&tokens.back(), 1}, LogitRows::last});
   }
-  return executor.step(chunks).status();
+  std::vector<Sampling> samplings(chunks.size());
+  return executor.sample(chunks, samplings).status();
 }
 
 } // namespace
@@ -235,6 +236,8 @@ private:
       for (uint64_t i = 0; i < step.tokens; ++i)
         inputs.addToken(tokenAt(model, i), static_cast<uint32_t>(step.context + i),
                         i + 1 == step.tokens);
+      if (plan.has_tokens_offset())
+        inputs.addSampling({});
       for (int32_t &page : pages)
         page += static_cast<int32_t>(stride);
     }

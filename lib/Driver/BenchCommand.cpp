@@ -222,7 +222,7 @@ void benchThroughputOf(const ServeOptions &options) {
 
 void addThroughput(CLI::App &bench) {
   auto options = std::make_shared<ServeOptions>();
-  CLI::App *command = bench.add_subcommand("throughput", "Requests that all arrive at once");
+  CLI::App *command = bench.add_subcommand("throughput", "Requests that all arrive at once, sampled greedily");
   command->add_option("ARTIFACT", options->artifact)->required();
   addDeviceOption(*command, options->model.device);
   command->add_option("--threads", options->model.threads, "threads (one for each core)");
@@ -272,7 +272,7 @@ void qopt::addBenchCommand(CLI::App &program) {
   CLI::App *bench = program.add_subcommand(
       "bench", "Time an artifact beside what memory and arithmetic of the same cores allow");
   bench->require_subcommand(1);
-  addBenchmark(*bench, "decode", "Steps of one token a sequence", 32, 128,
+  addBenchmark(*bench, "decode", "Steps of one token a sequence, with greedy sampling", 32, 128,
                [](const Options &options) { benchSteps(options, "decode", benchDecode); });
   addBenchmark(*bench, "prefill", "A prompt", 512, 0,
                [](const Options &options) { benchSteps(options, "prefill", benchPrefill); });

@@ -79,7 +79,7 @@ public:
       else if (auto cache = dyn_cast<kernel::CacheOp>(op))
         addCache(cast<KVCacheType>(cache.getType()));
       else if (auto output = dyn_cast<kernel::OutputOp>(op))
-        result.set_logits_offset(arenaOffset(output.getLogits()));
+        addOutputs(output, result);
       else if (kernel::isLaunch(&op) && failed(addLaunch(op, plan, result)))
         return failure();
     }
@@ -92,6 +92,26 @@ private:
     result.set_page_tokens(cache.getPageTokens());
     result.set_page_bytes(cache.getLayers() * layerBytes(cache));
     result.set_dtype(printed(cache.getType()));
+  }
+
+  static void addOutputs(kernel::OutputOp output, artifact::Plan &plan) {
+    plan.set_logits_offset(arenaOffset(output.getLogits()));
+    if (output.getSampled().empty())
+      return;
+    plan.set_tokens_offset(arenaOffset(output.getSampled()[0]));
+    plan.set_logprobs_offset(arenaOffset(output.getSampled()[1]));
+  }
+
+  static artifact::StepInput stepInput(kernel::StepInput kind) {
+    switch (kind) {
+    case kernel::StepInput::Tokens:
+      return artifact::TOKENS;
+    case kernel::StepInput::LogitRows:
+      return artifact::LOGIT_ROWS;
+    case kernel::StepInput::Sampling:
+      return artifact::SAMPLING;
+    }
+    return artifact::STEP_INPUT_UNSPECIFIED;
   }
 
   /// Plans share the state: it is as large as the largest needs it.
@@ -130,8 +150,7 @@ private:
     auto addInput = [&](artifact::StepInput input) { result.add_args()->set_input(input); };
     Operation *source = operand.getDefiningOp();
     if (auto input = dyn_cast<kernel::InputOp>(source)) {
-      addInput(input.getKind() == kernel::StepInput::Tokens ? artifact::TOKENS
-                                                            : artifact::LOGIT_ROWS);
+      addInput(stepInput(input.getKind()));
     } else if (isa<kernel::BatchOp>(source)) {
       for (auto part : {artifact::POSITIONS, artifact::SEQUENCES, artifact::BLOCK_TABLES,
                         artifact::BLOCK_TABLE_STRIDE})

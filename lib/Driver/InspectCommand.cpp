@@ -74,6 +74,8 @@ const char *inputName(artifact::StepInput input) {
     return "query_tiles";
   case artifact::NUM_QUERY_TILES:
     return "num_query_tiles";
+  case artifact::SAMPLING:
+    return "sampling";
   default:
     return "?";
   }

@@ -135,11 +135,15 @@ LogicalResult qopt::buildModelPipeline(OpPassManager &manager, const PipelineOpt
 void qopt::buildKernelPipeline(OpPassManager &manager, const PipelineOptions &options) {
   manager.addPass(createConvertQOptToKernel({options.maxTokens, options.maxLogitRows}));
   llvm::Expected<std::unique_ptr<Target>> target = Target::parse(options.target);
-  if (!target)
+  if (target) {
+    if ((*target)->hasPairEpilogues() &&
+        !llvm::is_contained(options.disabledFusions, fusionOfPlans))
+      manager.addPass(createFuseSwiGLU());
+    if (int64_t vocabulary = (*target)->maxSampledVocabulary())
+      manager.addPass(createAddSampling({vocabulary}));
+  } else {
     llvm::consumeError(target.takeError()); // the passes below report it
-  else if ((*target)->hasPairEpilogues() &&
-           !llvm::is_contained(options.disabledFusions, fusionOfPlans))
-    manager.addPass(createFuseSwiGLU());
+  }
   SelectScheduleOptions schedule;
   schedule.target = options.target;
   llvm::append_range(schedule.buckets, options.buckets);

@@ -352,6 +352,54 @@ TEST_P(ModelTest, CompanyDoesntChangeBits) {
   EXPECT_TRUE(sameBits(found, expected)) << "among " << count - 1 << " others";
 }
 
+/// The same steps twice: tokens by the device, and logits for the host's sampler.
+TEST_P(ModelTest, TokensAreThoseOfTheHostsSampler) {
+  Model model = load("cuda");
+  uint32_t context = contextUpTo(model, 96);
+  constexpr uint32_t count = 12;
+  Executor executor = create(model, {.maxContext = context, .maxSequences = 2 * count});
+  std::vector<Sequence> sampled, plain;
+  std::vector<Tokens> texts;
+  for (uint32_t i = 0; i < count; ++i) {
+    sampled.push_back(executor.newSequence());
+    plain.push_back(executor.newSequence());
+    texts.push_back(randomTokens(1 + i % 4, model, 40 + i));
+  }
+  auto paramsOf = [](uint32_t i) {
+    SamplingParams params{.temperature = 0.5f * (i % 3), .seed = i, .logprobs = i % 2 == 0};
+    params.topK = i % 4 == 1 ? 40 : 0;
+    params.topP = i % 5 == 2 ? 0.9f : 1;
+    params.repetitionPenalty = i % 6 > 2 ? 1.3f : 1;
+    return params;
+  };
+  Sampler sampler;
+  for (int step = 0; step < 10; ++step) {
+    auto chunksOf = [&](std::vector<Sequence> &sequences) {
+      std::vector<Chunk> chunks;
+      for (uint32_t i = 0; i < count; ++i)
+        chunks.push_back({&sequences[i], std::span(texts[i]).subspan(sequences[i].length()),
+                          LogitRows::last});
+      return chunks;
+    };
+    std::vector<Sampling> samplings;
+    for (uint32_t i = 0; i < count; ++i)
+      samplings.push_back({paramsOf(i), texts[i], texts[i].size()});
+    auto tokens = executor.sample(chunksOf(sampled), samplings);
+    ASSERT_TRUE(tokens) << tokens.status().message();
+    std::vector<SampledToken> found(tokens->begin(), tokens->end());
+    std::span<const float> logits = this->step(executor, chunksOf(plain));
+    for (uint32_t i = 0; i < count; ++i) {
+      auto expected = sampler.sample(logits.subspan(i * model.vocabularySize(), model.vocabularySize()),
+                                     samplings[i].params, texts[i], texts[i].size());
+      ASSERT_TRUE(expected);
+      EXPECT_EQ(found[i].token, expected->token) << "sequence " << i << ", step " << step;
+      EXPECT_NEAR(found[i].logprob, expected->logprob, 1e-5);
+    }
+    for (uint32_t i = 0; i < count; ++i)
+      texts[i].push_back(found[i].token);
+  }
+}
+
 TEST_P(ModelTest, BatchedRequestsGiveTheSameTokens) {
   Model model = load("cuda");
   uint32_t context = contextUpTo(model, 96);

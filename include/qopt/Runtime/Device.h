@@ -165,6 +165,9 @@ public:
   virtual uint64_t cacheBytes() const = 0;
 
   virtual Status copyToDevice(uint64_t to, std::span<const std::byte> from) = 0;
+  /// \p rows rows of \p rowBytes bytes each, which start every \p stride bytes on both sides.
+  virtual Status copyRowsToDevice(uint64_t to, const std::byte *from, uint64_t rows,
+                                  uint64_t rowBytes, uint64_t stride) = 0;
   virtual Status copyToHost(std::span<std::byte> to, uint64_t from) = 0;
   virtual Status zero(uint64_t address, uint64_t bytes) = 0;
 

@@ -27,6 +27,7 @@
 #define QOPT_RUNTIME_EXECUTOR_H
 
 #include "qopt/Runtime/Model.h"
+#include "qopt/Runtime/Sampler.h"
 #include "qopt/Runtime/Status.h"
 #include <cstdint>
 #include <functional>
@@ -86,6 +87,13 @@ struct Chunk {
   LogitRows logits = LogitRows::last;
 };
 
+/// How the token of a logit row is chosen.
+struct Sampling {
+  SamplingParams params;
+  std::span<const int32_t> history; ///< the tokens before, for the penalty
+  uint64_t position = 0;            ///< how many there are, for the draw
+};
+
 class Executor {
 public:
   /// Takes memory for the cache and the largest plan. A setting that doesn't
@@ -107,6 +115,15 @@ public:
   /// order of the chunks, valid until the next step. After an error the
   /// sequences are as before.
   Result<std::span<const float>> step(std::span<const Chunk> chunks);
+
+  /// Runs a step as step() does, and chooses a token for each of its logit rows, of which
+  /// \p samplings has one each: on the device where the plan can, so that no logits are
+  /// copied, else by Sampler. The tokens are the same; one of -1 says that the row's logits
+  /// have no finite maximum. Valid until the next step.
+  Result<std::span<const SampledToken>> sample(std::span<const Chunk> chunks,
+                                               std::span<const Sampling> samplings);
+  /// Seconds that the host took to choose the last step's tokens; 0 if the device did.
+  double hostSampleSeconds() const;
 
   /// Receives logits [rows, vocabulary] of the tokens from \p firstRow on.
   using LogitSink = std::function<Status(uint32_t firstRow, std::span<const float> logits)>;

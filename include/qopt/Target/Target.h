@@ -104,6 +104,10 @@ public:
   /// Whether a gemm can take the sums of a gate and an up channel at once.
   virtual bool hasPairEpilogues() const { return false; }
 
+  /// Tokens of the largest vocabulary from which a launch can choose; 0: there is no
+  /// such launch, and the runtime samples.
+  virtual int64_t maxSampledVocabulary() const { return 0; }
+
   /// Tokens of the largest step, and of them those whose logits can be asked
   /// for, where the user says nothing.
   virtual int64_t defaultMaxTokens() const = 0;

@@ -300,6 +300,32 @@ def FuseSwiGLU : Pass<"kernel-fuse-swiglu", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
+def AddSampling : Pass<"kernel-add-sampling", "::mlir::ModuleOp"> {
+  let summary = "Choose tokens where the logits are";
+  let description = [{
+    Puts a `kernel.sample` behind the launches of each plan, so that a step gives
+    tokens instead of logits to whoever wants them.
+
+    ```mlir
+    kernel.output %logits : memref<?x49152xf32>
+    ```
+    becomes
+    ```mlir
+    %sampling = kernel.input sampling : memref<?x14xi32>
+    %tokens = kernel.alloc rows = logit_rows : memref<?xi32>
+    %logprobs = kernel.alloc rows = logit_rows : memref<?xf32>
+    kernel.sample ins(%logits, %sampling) outs(%tokens, %logprobs) : ...
+    kernel.output %logits sampled(%tokens, %logprobs : memref<?xi32>, memref<?xf32>)
+      : memref<?x49152xf32>
+    ```
+
+    A vocabulary of more than `max-vocabulary` tokens stays without; the runtime
+    samples on the host then. On entry no plan samples.
+  }];
+  let options = [Option<"maxVocabulary", "max-vocabulary", "int64_t", "262144",
+                        "tokens that the target's kernel can choose from">];
+}
+
 def SelectSchedule : Pass<"kernel-select-schedule", "::mlir::ModuleOp"> {
   let summary = "Choose how each launch is cut, and say why";
   let description = [{

@@ -341,7 +341,7 @@ private:
   }
 
   LogicalResult convert(func::ReturnOp op) {
-    kernel::OutputOp::create(builder, op.getLoc(), buffer(op.getOperand(0)));
+    kernel::OutputOp::create(builder, op.getLoc(), buffer(op.getOperand(0)), ValueRange());
     return success();
   }
 

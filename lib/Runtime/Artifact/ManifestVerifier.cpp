@@ -199,12 +199,8 @@ private:
       return status;
     if (Status status = bounded("arena bytes", plan.arena_bytes(), 1, maxArenaBytes); !status)
       return status;
-    uint64_t logits = uint64_t(plan.max_logit_rows()) * manifest_.model().vocab_size() * 4;
-    if (plan.logits_offset() % bufferAlignment != 0 || plan.logits_offset() > plan.arena_bytes() ||
-        logits > plan.arena_bytes() - plan.logits_offset())
-      return Status::invalid("logits have " + number(logits) + " bytes at " +
-                             number(plan.logits_offset()) + " in an arena of " +
-                             number(plan.arena_bytes()));
+    if (Status status = outputs(plan); !status)
+      return status;
     if (Status status = bounded("rows of a query tile", plan.query_tile(), 0, maxStepTokens);
         !status)
       return status;
@@ -212,6 +208,29 @@ private:
       if (Status status = this->launch(launch, plan); !status)
         return Status::invalid("launch " + quoted(launch.name()) + ": " + status.message());
     return Status::ok();
+  }
+
+  /// Logits, and tokens with their log-probabilities or neither.
+  Status outputs(const artifact::Plan &plan) {
+    if (plan.has_tokens_offset() != plan.has_logprobs_offset())
+      return Status::invalid("it has an offset of tokens or of log-probabilities, expected both");
+    uint64_t rows = plan.max_logit_rows();
+    if (Status status =
+            output("logits", plan.logits_offset(), rows * manifest_.model().vocab_size() * 4, plan);
+        !status || !plan.has_tokens_offset())
+      return status;
+    if (Status status = output("tokens", plan.tokens_offset(), rows * 4, plan); !status)
+      return status;
+    return output("log-probabilities", plan.logprobs_offset(), rows * 4, plan);
+  }
+
+  static Status output(const char *name, uint64_t offset, uint64_t bytes,
+                       const artifact::Plan &plan) {
+    if (offset % bufferAlignment == 0 && offset <= plan.arena_bytes() &&
+        bytes <= plan.arena_bytes() - offset)
+      return Status::ok();
+    return Status::invalid(std::string(name) + " have " + number(bytes) + " bytes at " +
+                           number(offset) + " in an arena of " + number(plan.arena_bytes()));
   }
 
   Status launch(const artifact::Launch &launch, const artifact::Plan &plan) {
@@ -300,8 +319,10 @@ private:
   }
 
   Status stepInput(artifact::StepInput input, const artifact::Plan &plan) {
-    if (input < artifact::TOKENS || input > artifact::NUM_QUERY_TILES)
+    if (input < artifact::TOKENS || input > artifact::SAMPLING)
       return Status::invalid("step input " + std::to_string(input) + " is unknown");
+    if (input == artifact::SAMPLING && !plan.has_tokens_offset())
+      return Status::invalid("it says how to sample, but the plan has no tokens");
     if ((input == artifact::QUERY_TILES || input == artifact::NUM_QUERY_TILES) &&
         plan.query_tile() == 0)
       return Status::invalid("it is of the query tiles, which the plan doesn't have");

@@ -132,6 +132,13 @@ public:
     return Status::ok();
   }
 
+  Status copyRowsToDevice(uint64_t to, const std::byte *from, uint64_t rows, uint64_t rowBytes,
+                          uint64_t stride) override {
+    for (uint64_t row = 0; row < rows; ++row)
+      std::memcpy(reinterpret_cast<void *>(to + row * stride), from + row * stride, rowBytes);
+    return Status::ok();
+  }
+
   Status copyToHost(std::span<std::byte> to, uint64_t from) override {
     if (!to.empty())
       std::memcpy(to.data(), reinterpret_cast<const void *>(from), to.size());

@@ -92,6 +92,8 @@ public:
   Result<HostMemory> allocateHost(uint64_t bytes) override;
   Result<std::vector<uint64_t>> adopt(std::span<const std::span<const std::byte>> pieces) override;
   Status copyToDevice(uint64_t to, std::span<const std::byte> from) override;
+  Status copyRowsToDevice(uint64_t to, const std::byte *from, uint64_t rows, uint64_t rowBytes,
+                          uint64_t stride) override;
   Status copyToHost(std::span<std::byte> to, uint64_t from) override;
   Status zero(uint64_t address, uint64_t bytes) override;
   const std::byte *hostView(uint64_t) const override { return nullptr; }
@@ -202,6 +204,24 @@ Status CUDADevice::copyToDevice(uint64_t to, std::span<const std::byte> from) {
     return status;
   return driver_.check(driver_.cuMemcpyHtoDAsync(to, from.data(), from.size(), context_->stream()),
                        "cuMemcpyHtoDAsync");
+}
+
+Status CUDADevice::copyRowsToDevice(uint64_t to, const std::byte *from, uint64_t rows,
+                                    uint64_t rowBytes, uint64_t stride) {
+  if (rows <= 1)
+    return copyToDevice(to, {from, rows * rowBytes});
+  std::lock_guard lock(mutex_);
+  if (Status status = context_->enter(); !status)
+    return status;
+  CopyOfRows copy = {};
+  copy.fromType = memoryTypeHost;
+  copy.fromHost = from;
+  copy.toType = memoryTypeDevice;
+  copy.toDevice = to;
+  copy.fromStride = copy.toStride = stride;
+  copy.rowBytes = rowBytes;
+  copy.rows = rows;
+  return driver_.check(driver_.cuMemcpy2DAsync(&copy, context_->stream()), "cuMemcpy2DAsync");
 }
 
 Status CUDADevice::copyToHost(std::span<std::byte> to, uint64_t from) {

@@ -47,6 +47,8 @@ constexpr unsigned streamNonBlocking = 1;
 constexpr unsigned eventDisableTiming = 2;
 constexpr int captureThreadLocal = 1;
 constexpr int functionMaxDynamicSharedBytes = 8;
+constexpr unsigned memoryTypeHost = 1;
+constexpr unsigned memoryTypeDevice = 2;
 constexpr unsigned launchProgrammaticSerialization = 6;
 
 struct LaunchAttribute {
@@ -68,6 +70,24 @@ struct LaunchConfig {
   unsigned numAttributes;
 };
 static_assert(sizeof(LaunchConfig) == 56);
+
+/// CUDA_MEMCPY2D. Both sides start at column 0 of row 0.
+struct CopyOfRows {
+  size_t fromX, fromY;
+  unsigned fromType;
+  const void *fromHost;
+  CUdeviceptr fromDevice;
+  void *fromArray;
+  size_t fromStride;
+  size_t toX, toY;
+  unsigned toType;
+  void *toHost;
+  CUdeviceptr toDevice;
+  void *toArray;
+  size_t toStride;
+  size_t rowBytes, rows;
+};
+static_assert(sizeof(CopyOfRows) == 128);
 
 struct alignas(128) EncodedTensorMap {
   uint64_t words[16];
@@ -99,6 +119,7 @@ constexpr int tensorFillZero = 0;
   X(cuMemHostAlloc, 2020, (void **memory, size_t bytes, unsigned flags))                           \
   X(cuMemFreeHost, 2000, (void *memory))                                                           \
   X(cuMemcpyHtoDAsync, 3020, (CUdeviceptr to, const void *from, size_t bytes, CUstream stream))    \
+  X(cuMemcpy2DAsync, 3020, (const CopyOfRows *copy, CUstream stream))                              \
   X(cuMemcpyDtoHAsync, 3020, (void *to, CUdeviceptr from, size_t bytes, CUstream stream))          \
   X(cuMemcpyDtoDAsync, 3020, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream))    \
   X(cuMemsetD8Async, 3020,                                                                         \

@@ -23,9 +23,9 @@ struct Engine::State {
 
   Executor executor;
   Scheduler scheduler;
-  Sampler sampler;
   std::vector<int32_t> eos;
   std::vector<Chunk> chunks;
+  std::vector<Sampling> samplings; ///< of the chunks whose logits are wanted
 
   // What other threads touch.
   mutable std::mutex mutex;
@@ -38,8 +38,8 @@ struct Engine::State {
 
   Status check(const Request &request) const;
   void takeInbox();
-  void commit(const std::vector<Scheduled> &step, std::span<const float> logits);
-  void commitToken(RequestState &state, std::span<const float> logits);
+  void commit(const std::vector<Scheduled> &step, std::span<const SampledToken> sampled);
+  void commitToken(RequestState &state, const SampledToken &sampled);
   FinishReason finishOf(const RequestState &state) const;
   void finish(RequestId id);
 };
@@ -139,6 +139,7 @@ Result<bool> Engine::step() {
     return busy();
 
   state.chunks.clear();
+  state.samplings.clear();
   bool decode = true;
   uint32_t promptTokens = 0;
   for (const Scheduled &part : step) {
@@ -147,19 +148,22 @@ Result<bool> Engine::step() {
     state.chunks.push_back({&request.sequence,
                             tokens.subspan(request.sequence.length(), part.tokens),
                             part.last() ? LogitRows::last : LogitRows::none});
+    if (part.last())
+      state.samplings.push_back({request.request.sampling, tokens, tokens.size()});
     if (!request.decodes()) {
       decode = false;
       promptTokens += part.tokens;
     }
   }
-  Result<std::span<const float>> logits = state.executor.step(state.chunks);
-  if (!logits)
-    return logits.status();
+  Result<std::span<const SampledToken>> sampled =
+      state.executor.sample(state.chunks, state.samplings);
+  if (!sampled)
+    return sampled.status();
 
   uint64_t before = state.statistics.generatedTokens;
   Timer sampling;
-  state.commit(step, *logits);
-  double sampleSeconds = sampling.lap();
+  state.commit(step, *sampled);
+  double sampleSeconds = state.executor.hostSampleSeconds() + sampling.lap();
 
   std::lock_guard lock(state.mutex);
   EngineStatistics &statistics = state.statistics;
@@ -201,26 +205,22 @@ void Engine::State::takeInbox() {
   }
 }
 
-void Engine::State::commit(const std::vector<Scheduled> &step, std::span<const float> logits) {
-  size_t vocabulary = executor.model().vocabularySize();
-  for (size_t i = 0; i < step.size(); ++i) {
-    if (chunks[i].logits == LogitRows::none)
-      continue;
-    commitToken(*step[i].state, logits.first(vocabulary));
-    logits = logits.subspan(vocabulary);
-  }
+void Engine::State::commit(const std::vector<Scheduled> &step,
+                           std::span<const SampledToken> sampled) {
+  for (size_t i = 0, row = 0; i < step.size(); ++i)
+    if (chunks[i].logits != LogitRows::none)
+      commitToken(*step[i].state, sampled[row++]);
 }
 
-void Engine::State::commitToken(RequestState &state, std::span<const float> logits) {
-  Result<SampledToken> sampled =
-      sampler.sample(logits, state.request.sampling, state.tokens, state.tokens.size());
+void Engine::State::commitToken(RequestState &state, const SampledToken &sampled) {
+  bool hasToken = sampled.token >= 0;
   TokenEvent event;
   event.request = state.id;
   event.promptTokens = static_cast<uint32_t>(state.request.prompt.size());
-  if (sampled) {
-    state.tokens.push_back(sampled->token);
-    event.token = sampled->token;
-    event.logprob = sampled->logprob;
+  if (hasToken) {
+    state.tokens.push_back(sampled.token);
+    event.token = sampled.token;
+    event.logprob = sampled.logprob;
     event.finish = finishOf(state);
   } else {
     event.finish = FinishReason::failed;
@@ -228,7 +228,7 @@ void Engine::State::commitToken(RequestState &state, std::span<const float> logi
   event.generatedTokens = state.generated();
   {
     std::lock_guard lock(mutex);
-    statistics.generatedTokens += sampled.isOk();
+    statistics.generatedTokens += hasToken;
   }
   bool goOn = !state.request.onToken || state.request.onToken(event);
   if (event.finish == FinishReason::none && goOn)

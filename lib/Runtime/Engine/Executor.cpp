@@ -9,6 +9,7 @@
 #include "CacheSize.h"
 #include "KVCache.h"
 #include "PlanLine.h"
+#include "Timer.h"
 #include "qopt/Runtime/Artifact/manifest.pb.h"
 #include <algorithm>
 #include <cassert>
@@ -29,6 +30,13 @@ void Sequence::swap(Sequence &other) {
   std::swap(lastStep_, other.lastStep_);
 }
 
+static uint64_t logitRowsOf(std::span<const Chunk> chunks) {
+  uint64_t rows = 0;
+  for (const Chunk &chunk : chunks)
+    rows += chunk.logits == LogitRows::all ? chunk.tokens.size() : chunk.logits == LogitRows::last;
+  return rows;
+}
+
 struct Executor::State {
   explicit State(Model model) : model(std::move(model)) {}
 
@@ -42,14 +50,24 @@ struct Executor::State {
   std::vector<PlanLine> mixedPlans, decodePlans; ///< ascending max_tokens
   bool recordings = true;
   uint64_t steps = 0;
-  HostMemory hostLogits; ///< only where the host can't see the arena
+  HostMemory hostOutputs; ///< only where the host can't see the arena
+  Sampler sampler;
+  std::vector<SampledToken> sampled; ///< of the last step
+  double hostSampleSeconds = 0;
 
   Status allocate(const ExecutorOptions &options);
   Status allocatePlans(uint64_t arenaBytes, uint32_t stride);
   Status check(std::span<const Chunk> chunks);
-  void fill(std::span<const Chunk> chunks, const PlanLine &plan);
+  bool reserve(Sequence &sequence, uint32_t tokens);
+  Result<PlanLine *> run(std::span<const Chunk> chunks, std::span<const Sampling> samplings);
+  void fill(std::span<const Chunk> chunks, std::span<const Sampling> samplings,
+            const PlanLine &plan);
+  void commit(std::span<const Chunk> chunks);
   PlanLine &choosePlan(uint64_t tokens, uint64_t logitRows, bool decode);
-  Result<std::span<const float>> readLogits(uint64_t address, size_t count);
+  template <typename T> Result<std::span<const T>> read(uint64_t offset, size_t count);
+  Result<std::span<const float>> readLogits(const PlanLine &plan, uint64_t rows);
+  Status readSampled(const PlanLine &plan, std::span<const Sampling> samplings);
+  void sampleOnHost(std::span<const float> logits, std::span<const Sampling> samplings);
 };
 
 Status Executor::State::allocate(const ExecutorOptions &options) {
@@ -135,7 +153,8 @@ Status Executor::State::check(std::span<const Chunk> chunks) {
   return Status::ok();
 }
 
-void Executor::State::fill(std::span<const Chunk> chunks, const PlanLine &plan) {
+void Executor::State::fill(std::span<const Chunk> chunks, std::span<const Sampling> samplings,
+                           const PlanLine &plan) {
   inputs.begin(plan.plan());
   for (const Chunk &chunk : chunks) {
     inputs.beginSequence(chunk.sequence->pages_);
@@ -145,29 +164,107 @@ void Executor::State::fill(std::span<const Chunk> chunks, const PlanLine &plan) 
       inputs.addToken(chunk.tokens[i], chunk.sequence->length_ + i, wanted);
     }
   }
+  if (plan.samples())
+    for (const Sampling &sampling : samplings)
+      inputs.addSampling(sampling);
   if (plan.isDecode())
     inputs.pad(plan.maxTokens(), plan.maxLogitRows());
 }
 
-/// Waits for the step, and shows \p count logits where the host can see them.
-Result<std::span<const float>> Executor::State::readLogits(uint64_t address, size_t count) {
+/// Waits for the step, and shows \p count elements of the arena where the host can see them.
+template <typename T>
+Result<std::span<const T>> Executor::State::read(uint64_t offset, size_t count) {
   Device &device = model.device();
+  uint64_t address = arena.address() + offset;
   const std::byte *view = device.hostView(address);
   if (view || count == 0) {
     if (Status status = device.synchronize(); !status)
       return status;
-    return std::span(reinterpret_cast<const float *>(view), count);
+    return std::span(reinterpret_cast<const T *>(view), count);
   }
-  size_t bytes = count * sizeof(float);
-  if (hostLogits.bytes().size() < bytes) {
+  size_t bytes = count * sizeof(T);
+  if (hostOutputs.bytes().size() < bytes) {
     Result<HostMemory> larger = device.allocateHost(bytes + bytes / 2);
     if (!larger)
       return larger.status();
-    hostLogits = std::move(*larger);
+    hostOutputs = std::move(*larger);
   }
-  if (Status status = device.copyToHost(hostLogits.bytes().first(bytes), address); !status)
+  if (Status status = device.copyToHost(hostOutputs.bytes().first(bytes), address); !status)
     return status;
-  return std::span(reinterpret_cast<const float *>(hostLogits.bytes().data()), count);
+  return std::span(reinterpret_cast<const T *>(hostOutputs.bytes().data()), count);
+}
+
+Result<std::span<const float>> Executor::State::readLogits(const PlanLine &plan, uint64_t rows) {
+  return read<float>(plan.logitsOffset(), rows * model.vocabularySize());
+}
+
+/// Log-probabilities only where somebody asks for them.
+Status Executor::State::readSampled(const PlanLine &plan, std::span<const Sampling> samplings) {
+  auto tokens = read<int32_t>(plan.tokensOffset(), samplings.size());
+  if (!tokens)
+    return tokens.status();
+  for (size_t i = 0; i < samplings.size(); ++i)
+    sampled[i].token = (*tokens)[i];
+  auto wantsLogprob = [](const Sampling &sampling) { return sampling.params.logprobs; };
+  if (std::none_of(samplings.begin(), samplings.end(), wantsLogprob))
+    return Status::ok();
+  auto logprobs = read<float>(plan.logprobsOffset(), samplings.size());
+  if (!logprobs)
+    return logprobs.status();
+  for (size_t i = 0; i < samplings.size(); ++i)
+    if (wantsLogprob(samplings[i]))
+      sampled[i].logprob = (*logprobs)[i];
+  return Status::ok();
+}
+
+void Executor::State::sampleOnHost(std::span<const float> logits,
+                                   std::span<const Sampling> samplings) {
+  Timer timer;
+  size_t vocabulary = model.vocabularySize();
+  for (size_t i = 0; i < samplings.size(); ++i) {
+    const Sampling &sampling = samplings[i];
+    Result<SampledToken> token =
+        sampler.sample(logits.subspan(i * vocabulary, vocabulary), sampling.params,
+                       sampling.history, sampling.position);
+    if (token)
+      sampled[i] = *token;
+  }
+  hostSampleSeconds = timer.lap();
+}
+
+/// The plan that runs the step, which has begun.
+Result<PlanLine *> Executor::State::run(std::span<const Chunk> chunks,
+                                        std::span<const Sampling> samplings) {
+  if (Status status = check(chunks); !status)
+    return status;
+  hostSampleSeconds = 0;
+  uint64_t tokens = 0;
+  for (const Chunk &chunk : chunks)
+    tokens += chunk.tokens.size();
+  uint64_t rows = logitRowsOf(chunks);
+  const PlanLine &largest = mixedPlans.back();
+  if (tokens > largest.maxTokens() || rows > largest.maxLogitRows())
+    return Status::usage("a step of " + std::to_string(tokens) + " tokens and " +
+                         std::to_string(rows) + " logit rows, expected at most " +
+                         std::to_string(largest.maxTokens()) + " and " +
+                         std::to_string(largest.maxLogitRows()));
+  for (const Chunk &chunk : chunks)
+    if (!reserve(*chunk.sequence, static_cast<uint32_t>(chunk.tokens.size())))
+      return Status::unavailable("the KV cache of " + std::to_string(cache->pages()) +
+                                 " pages is full");
+
+  PlanLine &plan = choosePlan(tokens, rows, /*decode=*/tokens == chunks.size());
+  fill(chunks, samplings, plan);
+  if (Status status = inputs.upload(model.device()); !status)
+    return status;
+  if (Status status = plan.run(model, inputs, recordings); !status)
+    return status;
+  return &plan;
+}
+
+void Executor::State::commit(std::span<const Chunk> chunks) {
+  for (const Chunk &chunk : chunks)
+    chunk.sequence->length_ += chunk.tokens.size();
 }
 
 Executor::Executor(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -184,16 +281,16 @@ Result<Executor> Executor::create(Model model, const ExecutorOptions &options) {
 
 Sequence Executor::newSequence() { return Sequence(*state_->cache); }
 
-bool Executor::reserve(Sequence &sequence, uint32_t tokens) {
+bool Executor::State::reserve(Sequence &sequence, uint32_t tokens) {
   uint64_t length = uint64_t(sequence.length_) + tokens;
-  size_t wanted = (length + state_->pageTokens - 1) / state_->pageTokens;
+  size_t wanted = (length + pageTokens - 1) / pageTokens;
   if (wanted <= sequence.pages_.size())
     return true;
   size_t before = sequence.pages_.size();
-  if (wanted - before > state_->cache->freePages())
+  if (wanted - before > cache->freePages())
     return false;
   while (sequence.pages_.size() < wanted) {
-    int32_t page = state_->cache->allocate();
+    int32_t page = cache->allocate();
     if (page < 0)
       break;
     sequence.pages_.push_back(page);
@@ -201,44 +298,53 @@ bool Executor::reserve(Sequence &sequence, uint32_t tokens) {
   if (sequence.pages_.size() == wanted)
     return true;
   for (; sequence.pages_.size() > before; sequence.pages_.pop_back())
-    state_->cache->release(sequence.pages_.back());
+    cache->release(sequence.pages_.back());
   return false;
 }
 
+bool Executor::reserve(Sequence &sequence, uint32_t tokens) {
+  return state_->reserve(sequence, tokens);
+}
+
 Result<std::span<const float>> Executor::step(std::span<const Chunk> chunks) {
-  State &state = *state_;
   if (chunks.empty())
     return std::span<const float>();
-  if (Status status = state.check(chunks); !status)
-    return status;
-  uint64_t tokens = 0, rows = 0;
-  for (const Chunk &chunk : chunks) {
-    tokens += chunk.tokens.size();
-    rows += chunk.logits == LogitRows::all ? chunk.tokens.size() : chunk.logits == LogitRows::last;
-  }
-  if (tokens > maxStepTokens() || rows > maxStepLogits())
-    return Status::usage("a step of " + std::to_string(tokens) + " tokens and " +
-                         std::to_string(rows) + " logit rows, expected at most " +
-                         std::to_string(maxStepTokens()) + " and " +
-                         std::to_string(maxStepLogits()));
-  for (const Chunk &chunk : chunks)
-    if (!reserve(*chunk.sequence, static_cast<uint32_t>(chunk.tokens.size())))
-      return Status::unavailable("the KV cache of " + std::to_string(state.cache->pages()) +
-                                 " pages is full");
-
-  PlanLine &plan = state.choosePlan(tokens, rows, /*decode=*/tokens == chunks.size());
-  state.fill(chunks, plan);
-  if (Status status = state.inputs.upload(state.model.device()); !status)
-    return status;
-  if (Status status = plan.run(state.model, state.inputs, state.recordings); !status)
-    return status;
-  auto logits = state.readLogits(state.arena.address() + plan.logitsOffset(),
-                                 rows * state.model.vocabularySize());
+  Result<PlanLine *> plan = state_->run(chunks, {});
+  if (!plan)
+    return plan.status();
+  auto logits = state_->readLogits(**plan, logitRowsOf(chunks));
   if (logits)
-    for (const Chunk &chunk : chunks)
-      chunk.sequence->length_ += chunk.tokens.size();
+    state_->commit(chunks);
   return logits;
 }
+
+Result<std::span<const SampledToken>> Executor::sample(std::span<const Chunk> chunks,
+                                                       std::span<const Sampling> samplings) {
+  State &state = *state_;
+  uint64_t rows = logitRowsOf(chunks);
+  if (samplings.size() != rows)
+    return Status::usage("a step of " + std::to_string(rows) + " logit rows has " +
+                         std::to_string(samplings.size()) + " samplings, expected one for each");
+  state.sampled.assign(rows, {});
+  if (chunks.empty())
+    return std::span<const SampledToken>();
+  Result<PlanLine *> plan = state.run(chunks, samplings);
+  if (!plan)
+    return plan.status();
+  if ((*plan)->samples()) {
+    if (Status status = state.readSampled(**plan, samplings); !status)
+      return status;
+  } else {
+    auto logits = state.readLogits(**plan, rows);
+    if (!logits)
+      return logits.status();
+    state.sampleOnHost(*logits, samplings);
+  }
+  state.commit(chunks);
+  return std::span<const SampledToken>(state.sampled);
+}
+
+double Executor::hostSampleSeconds() const { return state_->hostSampleSeconds; }
 
 Status Executor::forward(Sequence &sequence, std::span<const int32_t> tokens, const LogitSink &sink,
                          uint32_t chunk) {

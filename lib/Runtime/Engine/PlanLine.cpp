@@ -7,13 +7,31 @@
 
 #include "PlanLine.h"
 #include <algorithm>
+#include <tuple>
 
 using namespace qopt;
 
 namespace {
 
-/// Bytes of \p count int32, so that what follows is aligned.
-uint64_t room(uint64_t count) { return (count * sizeof(int32_t) + 63) / 64 * 64; }
+/// Bytes of \p count elements, so that what follows is aligned.
+uint64_t room(uint64_t count, uint64_t elementBytes = sizeof(int32_t)) {
+  return (count * elementBytes + 63) / 64 * 64;
+}
+
+/// Makes both memories hold \p bytes, with some to spare where they grow.
+Status grow(Device &device, HostMemory &host, DeviceMemory &memory, uint64_t bytes) {
+  if (bytes <= memory.size())
+    return Status::ok();
+  Result<HostMemory> largerHost = device.allocateHost(bytes + bytes / 2);
+  if (!largerHost)
+    return largerHost.status();
+  Result<DeviceMemory> larger = device.allocate(bytes + bytes / 2);
+  if (!larger)
+    return larger.status();
+  host = std::move(*largerHost);
+  memory = std::move(*larger);
+  return Status::ok();
+}
 
 bool changesWithTheStep(artifact::StepInput input) {
   return input == artifact::NUM_TOKENS || input == artifact::NUM_LOGIT_ROWS ||
@@ -30,59 +48,69 @@ StepLayout::StepLayout(const artifact::Plan &plan) {
   sequences = positions + room(plan.max_tokens());
   logitRows = sequences + room(plan.max_tokens());
   queryTiles = logitRows + room(plan.max_logit_rows());
-  blockTables = queryTiles + room(2 * maxTiles);
+  sampling = queryTiles + room(2 * maxTiles);
+  end = sampling + room(plan.max_logit_rows(), sizeof(SamplingRow));
 }
 
 Status StepInputs::allocate(Device &device, std::span<const artifact::Plan *const> plans,
                             uint32_t stride) {
   stride_ = stride;
-  uint64_t bytes = 0;
-  for (const artifact::Plan *plan : plans)
-    bytes = std::max(bytes,
-                     StepLayout(*plan).blockTables + room(uint64_t(plan->max_tokens()) * stride));
-  Result<HostMemory> host = device.allocateHost(bytes);
-  if (!host)
-    return host.status();
-  host_ = std::move(*host);
-  Result<DeviceMemory> memory = device.allocate(bytes);
-  if (!memory)
-    return memory.status();
-  memory_ = std::move(*memory);
+  uint64_t bytes = 0, tableBytes = 0;
+  for (const artifact::Plan *plan : plans) {
+    bytes = std::max(bytes, StepLayout(*plan).end);
+    tableBytes = std::max(tableBytes, uint64_t(plan->max_tokens()) * stride * sizeof(int32_t));
+  }
+  const std::tuple<HostMemory *, DeviceMemory *, uint64_t> blocks[] = {
+      {&host_, &memory_, bytes}, {&hostTables_, &tables_, tableBytes}};
+  for (auto [host, memory, size] : blocks) {
+    Result<HostMemory> hostBlock = device.allocateHost(size);
+    if (!hostBlock)
+      return hostBlock.status();
+    *host = std::move(*hostBlock);
+    Result<DeviceMemory> block = device.allocate(size);
+    if (!block)
+      return block.status();
+    *memory = std::move(*block);
+  }
   return Status::ok();
 }
 
 void StepInputs::begin(const artifact::Plan &plan) {
-  StepLayout layout(plan);
-  tokensAt_ = layout.tokens;
-  positionsAt_ = layout.positions;
-  sequencesAt_ = layout.sequences;
-  logitRowsAt_ = layout.logitRows;
-  queryTilesAt_ = layout.queryTiles;
-  blockTablesAt_ = layout.blockTables;
+  layout_ = StepLayout(plan);
   queryTile_ = plan.query_tile();
-  numTokens_ = numLogitRows_ = numSequences_ = numQueryTiles_ = 0;
+  numTokens_ = numLogitRows_ = numSequences_ = numQueryTiles_ = numSamplings_ = 0;
+  histories_.clear();
 }
 
 void StepInputs::beginSequence(std::span<const int32_t> pages) {
   // Behind the sequence's pages may be those of an earlier step: nobody looks there.
-  std::copy(pages.begin(), pages.end(), at(blockTablesAt_) + uint64_t(numSequences_++) * stride_);
+  int32_t *row = reinterpret_cast<int32_t *>(hostTables_.bytes().data()) +
+                 uint64_t(numSequences_) * stride_; // [stride]
+  if (!std::equal(pages.begin(), pages.end(), row)) {
+    std::copy(pages.begin(), pages.end(), row);
+    bool isFirst = changedBegin_ == changedEnd_;
+    changedBegin_ = isFirst ? numSequences_ : std::min(changedBegin_, numSequences_);
+    changedEnd_ = std::max(isFirst ? 0 : changedEnd_, numSequences_ + 1);
+    changedColumns_ = std::max(changedColumns_, pages.size());
+  }
+  ++numSequences_;
   sequenceIsNew_ = true;
 }
 
 void StepInputs::addToken(int32_t token, uint32_t position, bool wantLogits) {
   if (wantLogits)
-    at(logitRowsAt_)[numLogitRows_++] = static_cast<int32_t>(numTokens_);
+    at(layout_.logitRows)[numLogitRows_++] = static_cast<int32_t>(numTokens_);
   if (queryTile_)
     addToQueryTile();
-  at(tokensAt_)[numTokens_] = token;
-  at(positionsAt_)[numTokens_] = static_cast<int32_t>(position);
-  at(sequencesAt_)[numTokens_] = static_cast<int32_t>(numSequences_ - 1);
+  at(layout_.tokens)[numTokens_] = token;
+  at(layout_.positions)[numTokens_] = static_cast<int32_t>(position);
+  at(layout_.sequences)[numTokens_] = static_cast<int32_t>(numSequences_ - 1);
   ++numTokens_;
 }
 
 /// Puts the next token into the last tile, or into a new one.
 void StepInputs::addToQueryTile() {
-  int32_t *tiles = at(queryTilesAt_); // [Q, 2]: first row, rows
+  int32_t *tiles = at(layout_.queryTiles); // [Q, 2]: first row, rows
   if (sequenceIsNew_ || uint32_t(tiles[2 * numQueryTiles_ - 1]) == queryTile_) {
     tiles[2 * numQueryTiles_] = static_cast<int32_t>(numTokens_);
     tiles[2 * numQueryTiles_ + 1] = 0;
@@ -92,18 +120,77 @@ void StepInputs::addToQueryTile() {
   ++tiles[2 * numQueryTiles_ - 1];
 }
 
-void StepInputs::pad(uint32_t tokens, uint32_t logitRows) {
-  for (; numTokens_ < tokens; ++numTokens_) {
-    at(tokensAt_)[numTokens_] = 0;
-    at(positionsAt_)[numTokens_] = 0;
-    at(sequencesAt_)[numTokens_] = -1;
-  }
-  for (; numLogitRows_ < logitRows; ++numLogitRows_)
-    at(logitRowsAt_)[numLogitRows_] = 0;
+void StepInputs::addSampling(const Sampling &sampling) {
+  const SamplingParams &params = sampling.params;
+  bool isPenalized = params.repetitionPenalty != 1;
+  SamplingRow &row = samplingRows()[numSamplings_++];
+  row = {};
+  row.temperature = params.temperature;
+  row.topP = params.topP;
+  row.minP = params.minP;
+  row.repetitionPenalty = params.repetitionPenalty;
+  row.topK = params.topK;
+  row.historyLength = isPenalized ? static_cast<int32_t>(sampling.history.size()) : 0;
+  row.seed = params.seed;
+  row.position = sampling.position;
+  row.isUsed = true;
+  row.wantsLogprob = params.logprobs;
+  if (isPenalized)
+    histories_.insert(histories_.end(), sampling.history.begin(), sampling.history.end());
 }
 
-Status StepInputs::upload(Device &device) const {
-  uint64_t bytes = blockTablesAt_ + uint64_t(numSequences_) * stride_ * sizeof(int32_t);
+void StepInputs::pad(uint32_t tokens, uint32_t logitRows) {
+  for (; numTokens_ < tokens; ++numTokens_) {
+    at(layout_.tokens)[numTokens_] = 0;
+    at(layout_.positions)[numTokens_] = 0;
+    at(layout_.sequences)[numTokens_] = -1;
+  }
+  for (; numLogitRows_ < logitRows; ++numLogitRows_) {
+    at(layout_.logitRows)[numLogitRows_] = 0;
+    samplingRows()[numLogitRows_] = {}; // not used
+  }
+}
+
+/// The tables are those of the device only once the copy is under way: after a step that
+/// failed before, the next one copies its rows, too.
+Status StepInputs::uploadBlockTables(Device &device) {
+  if (changedBegin_ == changedEnd_)
+    return Status::ok();
+  uint64_t rowBytes = stride_ * sizeof(int32_t), first = changedBegin_ * rowBytes;
+  if (Status status = device.copyRowsToDevice(
+          tables_.address() + first, hostTables_.bytes().data() + first,
+          changedEnd_ - changedBegin_, changedColumns_ * sizeof(int32_t), rowBytes);
+      !status)
+    return status;
+  changedBegin_ = changedEnd_ = 0;
+  changedColumns_ = 0;
+  return Status::ok();
+}
+
+/// Copies the histories, and says in the rows where they are.
+Status StepInputs::uploadHistories(Device &device) {
+  if (histories_.empty())
+    return Status::ok();
+  std::span bytes = std::as_bytes(std::span(histories_));
+  if (Status status = grow(device, hostHistories_, historyMemory_, bytes.size()); !status)
+    return status;
+  std::copy(bytes.begin(), bytes.end(), hostHistories_.bytes().begin());
+  uint64_t address = historyMemory_.address();
+  for (SamplingRow &row : std::span(samplingRows(), numSamplings_)) {
+    row.history = address;
+    address += uint64_t(row.historyLength) * sizeof(int32_t);
+  }
+  return device.copyToDevice(historyMemory_.address(), hostHistories_.bytes().first(bytes.size()));
+}
+
+Status StepInputs::upload(Device &device) {
+  if (Status status = uploadBlockTables(device); !status)
+    return status;
+  if (Status status = uploadHistories(device); !status)
+    return status;
+  uint64_t bytes = layout_.sampling;
+  if (samples())
+    bytes += uint64_t(numLogitRows_) * sizeof(SamplingRow);
   return device.copyToDevice(memory_.address(), host_.bytes().first(bytes));
 }
 
@@ -116,11 +203,13 @@ uint64_t StepInputs::value(artifact::StepInput input, const StepLayout &layout) 
   case artifact::SEQUENCES:
     return memory_.address() + layout.sequences;
   case artifact::BLOCK_TABLES:
-    return memory_.address() + layout.blockTables;
+    return tables_.address();
   case artifact::LOGIT_ROWS:
     return memory_.address() + layout.logitRows;
   case artifact::QUERY_TILES:
     return memory_.address() + layout.queryTiles;
+  case artifact::SAMPLING:
+    return memory_.address() + layout.sampling;
   case artifact::NUM_TOKENS:
     return numTokens_;
   case artifact::NUM_LOGIT_ROWS:
@@ -147,6 +236,11 @@ void PlanLine::addLaunch(const Model &model, const artifact::Launch &launch,
   LaunchCommand command{launch.kernel()};
   command.grid = {0, grid.y(), grid.z(), grid.threads(), grid.shared_bytes()};
   command.name = launch.name();
+  samplingLaunches_.push_back(std::any_of(
+      launch.args().begin(), launch.args().end(), [](const artifact::Argument &argument) {
+        return argument.value_case() == artifact::Argument::kInput &&
+               argument.input() == artifact::SAMPLING;
+      }));
   for (const artifact::Argument &argument : launch.args()) {
     switch (argument.value_case()) {
     case artifact::Argument::kWeight:
@@ -194,6 +288,8 @@ const std::vector<LaunchCommand> &PlanLine::bind(const StepInputs &inputs) {
                      launch.units_per_logit_row() * inputs.numLogitRows();
     if (uint32_t each = launch.grid().rows_per_block())
       line_[i].grid.x = (rowsOf(launch.grid().rows()) + each - 1) / each;
+    if (samplingLaunches_[i] && !inputs.samples())
+      line_[i].units = line_[i].grid.x = 0;
   }
   return line_;
 }
@@ -202,11 +298,12 @@ Status PlanLine::run(const Model &model, const StepInputs &inputs, bool record) 
   Device &device = model.device();
   if (!isDecode() || !record)
     return device.launch(model.code(), bind(inputs));
-  if (!recording_) {
-    Result<std::unique_ptr<Recording>> recording = device.record(model.code(), bind(inputs));
-    if (!recording)
-      return recording.status();
-    recording_ = std::move(*recording);
+  std::unique_ptr<Recording> &recording = recordings_[inputs.samples()];
+  if (!recording) {
+    Result<std::unique_ptr<Recording>> made = device.record(model.code(), bind(inputs));
+    if (!made)
+      return made.status();
+    recording = std::move(*made);
   }
-  return device.replay(*recording_);
+  return device.replay(*recording);
 }

@@ -16,6 +16,7 @@
 #include "EmitRegion.h"
 #include "KernelConfigs.h"
 #include "KernelNames.h"
+#include "device/sample_config.h"
 #include "qopt/Dialect/QOpt/IR/PlainTypes.h"
 #include "qopt/Target/CUDA/CUDATarget.h"
 #include "llvm/ADT/StringMap.h"
@@ -64,7 +65,8 @@ public:
         llvm::TypeSwitch<Operation *, LogicalResult>(launch)
             .Case<kernel::GemmOp, kernel::EmbeddingOp, kernel::NormOp, kernel::QuantizeOp,
                   kernel::ElementwiseOp, kernel::GatherOp, kernel::RotaryTableOp, kernel::RopeOp,
-                  kernel::KVAppendOp, kernel::RopeAppendOp, kernel::AttentionOp>(
+                  kernel::KVAppendOp, kernel::RopeAppendOp, kernel::AttentionOp,
+                  kernel::SampleOp>(
                 [&](auto op) { return emit(op); })
             .Default([](Operation *op) { return op->emitOpError("has no CUDA kernel"); });
     if (failed(written))
@@ -467,6 +469,27 @@ private:
     parameter("uint32_t *", "tickets");
     return end("decode_threads(config)",
                "attention_decode<config>" + arguments + "rows,\n      workspace, tickets)");
+  }
+
+  //===--------------------------------------------------------------------===//
+  // Sampling
+  //===--------------------------------------------------------------------===//
+
+  LogicalResult emit(kernel::SampleOp op) {
+    int64_t vocabulary = columnsOf(op.getLogits());
+    if (vocabulary > cuda::sample_max_vocabulary)
+      return op.emitOpError("vocabulary of ")
+             << vocabulary << " has no CUDA kernel, expected at most "
+             << cuda::sample_max_vocabulary;
+    begin("sample.cuh");
+    os << "constexpr SampleConfig config = {.vocabulary = " << vocabulary
+       << ", .logits_stride = " << rowStride(op.getLogits()) << "};\n\n";
+    input(op.getLogits(), "logits");
+    parameter("const SamplingRow *", "sampling");
+    output(op.getOuts()[0], "tokens");
+    output(op.getOuts()[1], "logprobs");
+    rows();
+    return end("sample_threads", "sample<config>(logits, sampling, tokens, logprobs, rows)");
   }
 
   Operation *launch;

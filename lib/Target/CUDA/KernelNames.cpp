@@ -41,6 +41,8 @@ std::string qopt::cudaKernelName(Operation *launch) {
   std::string name = launch->getName().stripDialect().str();
   if (auto append = dyn_cast<kernel::KVAppendOp>(launch))
     return name + "_k" + columns(append.getKey());
+  if (auto sample = dyn_cast<kernel::SampleOp>(launch))
+    return name + "_v" + columns(sample.getLogits());
   // The outputs come last; with two of them the first holds codes.
   auto outs = cast<OperandRange>(launch->getOperands()).take_back(2);
   bool quantizes = isa<kernel::NormOp, kernel::ElementwiseOp, kernel::QuantizeOp>(launch) &&

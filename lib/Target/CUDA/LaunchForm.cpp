@@ -7,6 +7,7 @@
 
 #include "KernelConfigs.h"
 #include "device/row_config.h"
+#include "device/sample_config.h"
 #include "qopt/Target/CUDA/CUDATarget.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/MathExtras.h"
@@ -60,6 +61,13 @@ LaunchForm elementwiseForm(kernel::ElementwiseOp op) {
   return rowForm(cuda::elementwise_threads(columns), cuda::elementwise_blocks(columns));
 }
 
+LaunchForm sampleForm(kernel::SampleOp op) {
+  LaunchForm form = rowForm(cuda::sample_threads);
+  int vocabulary = static_cast<int>(columnsOf(op.getLogits()));
+  form.grid->sharedBytes = cuda::sample_shared_bytes({vocabulary, vocabulary});
+  return form;
+}
+
 LaunchForm ropeForm(int64_t heads, int64_t kvHeads, int64_t headDim) {
   return rowForm(cuda::rope_threads(heads, kvHeads, headDim));
 }
@@ -77,6 +85,7 @@ LaunchForm qopt::cudaLaunchForm(Operation *launch) {
           .Case([](kernel::EmbeddingOp op) {
             return rowForm(cuda::row_threads(columnsOf(op.getOuts()[0])));
           })
+          .Case([](kernel::SampleOp op) { return sampleForm(op); })
           .Case([](kernel::RotaryTableOp) { return rowForm(rotaryThreads); })
           .Case([](kernel::RopeOp op) {
             int64_t headDim = columnsOf(op.getTable());

@@ -8,6 +8,7 @@
 #include "qopt/Target/Target.h"
 #include "KernelConfigs.h"
 #include "ScheduleTable.h"
+#include "device/sample_config.h"
 #include "qopt/Target/CUDA/CUDATarget.h"
 
 using namespace mlir;
@@ -37,6 +38,8 @@ public:
 
   kernel::LayoutAttr layout(RankedTensorType type) const override { return cudaLayout(type); }
   bool hasPairEpilogues() const override { return true; }
+
+  int64_t maxSampledVocabulary() const override { return cuda::sample_max_vocabulary; }
   int64_t defaultMaxTokens() const override { return 4096; }
   int64_t defaultMaxLogitRows() const override { return 256; }
 

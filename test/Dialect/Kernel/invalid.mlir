@@ -868,3 +868,60 @@ kernel.plan @workspaces_tickets max_tokens = 1 max_logit_rows = 1 {
   kernel.attention ins(%q, %cache, %batch) outs(%q) workspaces(%p, %t) {layer = 0 : i64, num_heads = 4 : i64, scale = 0.25 : f64}
     : (memref<?x64xbf16>, !cache, !qopt.batch, memref<?x64xbf16>, memref<?x72xf32>, memref<?x4xi32>) -> ()
 }
+
+// -----
+
+kernel.plan @input_tokens max_tokens = 1 max_logit_rows = 1 {
+  // expected-error @+1 {{tokens must be memref<?xi32>, found 'memref<?x14xi32>'}}
+  %0 = kernel.input tokens : memref<?x14xi32>
+}
+
+// -----
+
+kernel.plan @input_sampling max_tokens = 1 max_logit_rows = 1 {
+  // expected-error @+1 {{sampling must be memref<?x14xi32>, found 'memref<?xi32>'}}
+  %0 = kernel.input sampling : memref<?xi32>
+}
+
+// -----
+
+kernel.plan @sample_logits max_tokens = 1 max_logit_rows = 1 {
+  %sampling = kernel.input sampling : memref<?x14xi32>
+  %x = kernel.alloc : memref<?x64xbf16>
+  %t = kernel.alloc : memref<?xi32>
+  %p = kernel.alloc : memref<?xf32>
+  // expected-error @+1 {{logits must be memref<?xNxf32>, found 'memref<?x64xbf16>'}}
+  kernel.sample ins(%x, %sampling) outs(%t, %p)
+    : (memref<?x64xbf16>, memref<?x14xi32>, memref<?xi32>, memref<?xf32>) -> ()
+}
+
+// -----
+
+kernel.plan @sample_sampling max_tokens = 1 max_logit_rows = 1 {
+  %x = kernel.alloc : memref<?x64xf32>
+  %t = kernel.alloc : memref<?xi32>
+  %p = kernel.alloc : memref<?xf32>
+  // expected-error @+1 {{sampling must be memref<?x14xi32>, found 'memref<?xi32>'}}
+  kernel.sample ins(%x, %t) outs(%t, %p)
+    : (memref<?x64xf32>, memref<?xi32>, memref<?xi32>, memref<?xf32>) -> ()
+}
+
+// -----
+
+kernel.plan @sample_tokens max_tokens = 1 max_logit_rows = 1 {
+  %sampling = kernel.input sampling : memref<?x14xi32>
+  %x = kernel.alloc : memref<?x64xf32>
+  %p = kernel.alloc : memref<?xf32>
+  // expected-error @+1 {{must sample tokens and log-probabilities: memref<?xi32> and memref<?xf32>}}
+  kernel.sample ins(%x, %sampling) outs(%p, %p)
+    : (memref<?x64xf32>, memref<?x14xi32>, memref<?xf32>, memref<?xf32>) -> ()
+}
+
+// -----
+
+kernel.plan @output_sampled max_tokens = 1 max_logit_rows = 1 {
+  %x = kernel.alloc : memref<?x64xf32>
+  %t = kernel.alloc : memref<?xi32>
+  // expected-error @+1 {{must sample tokens and log-probabilities: memref<?xi32> and memref<?xf32>}}
+  kernel.output %x sampled(%t : memref<?xi32>) : memref<?x64xf32>
+}

@@ -107,6 +107,16 @@ kernel.plan @step max_tokens = 16 max_logit_rows = 8 arena_bytes = 8192 {
   } : (memref<?x64xbf16>, !table, memref<?x512xf32>) -> ()
   // CHECK: kernel.output %{{.*}} : memref<?x512xf32>
   kernel.output %logits : memref<?x512xf32>
+
+  // CHECK: %[[SAMPLING:.*]] = kernel.input sampling : memref<?x14xi32>
+  %sampling = kernel.input sampling : memref<?x14xi32>
+  %chosen = kernel.alloc rows = logit_rows : memref<?xi32>
+  %logprobs = kernel.alloc rows = logit_rows : memref<?xf32>
+  // CHECK: kernel.sample ins(%{{.*}}, %[[SAMPLING]]) outs(%[[TOKENS:.*]], %[[LOGPROBS:.*]]) : (memref<?x512xf32>, memref<?x14xi32>, memref<?xi32>, memref<?xf32>) -> ()
+  kernel.sample ins(%logits, %sampling) outs(%chosen, %logprobs)
+    : (memref<?x512xf32>, memref<?x14xi32>, memref<?xi32>, memref<?xf32>) -> ()
+  // CHECK: kernel.output %{{.*}} sampled(%[[TOKENS]], %[[LOGPROBS]] : memref<?xi32>, memref<?xf32>) : memref<?x512xf32>
+  kernel.output %logits sampled(%chosen, %logprobs : memref<?xi32>, memref<?xf32>) : memref<?x512xf32>
 }
 
 !pair = !kernel.packed<tensor<64x64x!qopt.q<i4, group = 32, scale = bf16>>, #kernel.layout<fragment, interleave = 1>>

@@ -139,6 +139,16 @@
 // CHECK-LABEL: //===- gather_k64
 // CHECK:   gather<config>(x, index, y, rows);
 
+// CHECK-LABEL: //===- sample_v512
+// CHECK: constexpr SampleConfig config = {.vocabulary = 512, .logits_stride = 512};
+// CHECK: extern "C" __global__ void __launch_bounds__(sample_threads, 1)
+// CHECK-NEXT: sample_v512(const float *logits,
+// CHECK-NEXT:     const SamplingRow *sampling,
+// CHECK-NEXT:     int32_t *tokens,
+// CHECK-NEXT:     float *logprobs,
+// CHECK-NEXT:     int64_t rows) {
+// CHECK-NEXT:   sample<config>(logits, sampling, tokens, logprobs, rows);
+
 // Two kernels of one name.
 // CHECK-LABEL: //===- norm_k64_v2
 
@@ -247,6 +257,12 @@ kernel.plan @decode kind = decode max_tokens = 4 max_logit_rows = 4 {
   } : (memref<?x64xbf16>, memref<?x64xi8>, memref<?xf32>) -> ()
   %last = kernel.alloc rows = logit_rows : memref<?x64xbf16>
   kernel.gather ins(%y, %rows) outs(%last) : (memref<?x64xbf16>, memref<?xi32>, memref<?x64xbf16>) -> ()
+  %logits = kernel.alloc rows = logit_rows : memref<?x512xf32>
+  %sampling = kernel.input sampling : memref<?x14xi32>
+  %chosen = kernel.alloc rows = logit_rows : memref<?xi32>
+  %logprobs = kernel.alloc rows = logit_rows : memref<?xf32>
+  kernel.sample ins(%logits, %sampling) outs(%chosen, %logprobs)
+    : (memref<?x512xf32>, memref<?x14xi32>, memref<?xi32>, memref<?xf32>) -> ()
   kernel.norm ins(%q, %norm) outs(%n) {eps = 1.0e-5 : f64}
     : (memref<?x64xbf16, strided<[128, 1]>>, memref<64xbf16>, memref<?x64xbf16>) -> ()
 }

@@ -194,6 +194,20 @@ TEST(Artifact, EveryFieldIsChecked) {
        [&](Manifest &m) { plan(m)->set_logits_offset(1024 + 64); }},
       {"plan of 8 tokens: logits have 8224 bytes at 18446744073709551552 in an arena",
        [&](Manifest &m) { plan(m)->set_logits_offset(uint64_t(0) - 64); }},
+      {"plan of 8 tokens: it has an offset of tokens or of log-probabilities, expected both",
+       [&](Manifest &m) { plan(m)->set_tokens_offset(0); }},
+      {"plan of 8 tokens: tokens have 32 bytes at 32 in an arena of 9248",
+       [&](Manifest &m) {
+         plan(m)->set_tokens_offset(32);
+         plan(m)->set_logprobs_offset(0);
+       }},
+      {"plan of 8 tokens: log-probabilities have 32 bytes at 9280 in an arena of 9248",
+       [&](Manifest &m) {
+         plan(m)->set_tokens_offset(0);
+         plan(m)->set_logprobs_offset(9280);
+       }},
+      {"argument 2: it says how to sample, but the plan has no tokens",
+       [&](Manifest &m) { argument(m, 2)->set_input(artifact::SAMPLING); }},
       {"launch 'append': kernel index is 4, expected less than 4",
        [&](Manifest &m) { plan(m)->mutable_launches(1)->set_kernel(4); }},
       {"launch 'append': units is 18446744073709551615, expected 0 to 1099511627776",

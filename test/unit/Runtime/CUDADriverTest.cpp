@@ -31,6 +31,15 @@ static_assert(offsetof(ours::LaunchConfig, attributes) == offsetof(CUlaunchConfi
 static_assert(offsetof(ours::LaunchConfig, numAttributes) == offsetof(CUlaunchConfig, numAttrs));
 static_assert(sizeof(ours::EncodedTensorMap) == sizeof(CUtensorMap));
 static_assert(alignof(ours::EncodedTensorMap) >= 64);
+static_assert(sizeof(ours::CopyOfRows) == sizeof(CUDA_MEMCPY2D));
+static_assert(offsetof(ours::CopyOfRows, fromType) == offsetof(CUDA_MEMCPY2D, srcMemoryType));
+static_assert(offsetof(ours::CopyOfRows, fromHost) == offsetof(CUDA_MEMCPY2D, srcHost));
+static_assert(offsetof(ours::CopyOfRows, fromStride) == offsetof(CUDA_MEMCPY2D, srcPitch));
+static_assert(offsetof(ours::CopyOfRows, toType) == offsetof(CUDA_MEMCPY2D, dstMemoryType));
+static_assert(offsetof(ours::CopyOfRows, toDevice) == offsetof(CUDA_MEMCPY2D, dstDevice));
+static_assert(offsetof(ours::CopyOfRows, toStride) == offsetof(CUDA_MEMCPY2D, dstPitch));
+static_assert(offsetof(ours::CopyOfRows, rowBytes) == offsetof(CUDA_MEMCPY2D, WidthInBytes));
+static_assert(offsetof(ours::CopyOfRows, rows) == offsetof(CUDA_MEMCPY2D, Height));
 
 TEST(CUDADriver, NumbersAreTheHeaders) {
   EXPECT_EQ(ours::errorInvalidValue, int(CUDA_ERROR_INVALID_VALUE));
@@ -45,6 +54,8 @@ TEST(CUDADriver, NumbersAreTheHeaders) {
   EXPECT_EQ(ours::captureThreadLocal, int(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
   EXPECT_EQ(ours::functionMaxDynamicSharedBytes,
             int(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES));
+  EXPECT_EQ(ours::memoryTypeHost, unsigned(CU_MEMORYTYPE_HOST));
+  EXPECT_EQ(ours::memoryTypeDevice, unsigned(CU_MEMORYTYPE_DEVICE));
   EXPECT_EQ(ours::launchProgrammaticSerialization,
             unsigned(CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION));
   EXPECT_EQ(ours::tensorUInt8, int(CU_TENSOR_MAP_DATA_TYPE_UINT8));

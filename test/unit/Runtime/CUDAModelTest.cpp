@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <unistd.h>
+#include <utility>
 
 using namespace qopt;
 
@@ -135,14 +136,100 @@ TEST_F(CUDAModelTest, AStepCopiesOnceEachWay) {
   Executor executor = create();
   Sequence sequence = executor.newSequence();
   std::vector<int32_t> tokens = toy::tokens(5, 1);
-  Chunk chunk{&sequence, tokens, LogitRows::last};
-  int before = driver.copiesToDevice;
-  ASSERT_TRUE(executor.step({&chunk, 1}));
-  EXPECT_EQ(driver.copiesToDevice - before, 1);
+  auto copiesOfStep = [&](size_t count, LogitRows logits) {
+    Chunk chunk{&sequence, std::span(tokens).first(count), logits};
+    int before = driver.copiesToDevice;
+    EXPECT_TRUE(executor.step({&chunk, 1}));
+    return driver.copiesToDevice - before;
+  };
+  EXPECT_EQ(copiesOfStep(5, LogitRows::last), 2) << "the block tables are new";
   EXPECT_EQ(driver.copiesToHost, 1);
-  chunk.logits = LogitRows::none;
-  ASSERT_TRUE(executor.step({&chunk, 1}));
+  EXPECT_EQ(copiesOfStep(2, LogitRows::none), 1);
+  EXPECT_EQ(copiesOfStep(2, LogitRows::none), 2) << "a page more";
   EXPECT_EQ(driver.copiesToHost, 1);
+}
+
+TEST_F(CUDAModelTest, SampledStepsCopyTokensAlone) {
+  Executor executor = create();
+  std::vector<Sequence> sequences;
+  std::vector<int32_t> token = {65};
+  std::vector<Chunk> chunks;
+  for (int i = 0; i < 3; ++i)
+    sequences.push_back(executor.newSequence());
+  for (Sequence &sequence : sequences)
+    chunks.push_back({&sequence, token, LogitRows::last});
+  std::vector<Sampling> samplings(3);
+  auto copiesOfStep = [&] {
+    int toDevice = driver.copiesToDevice, toHost = driver.copiesToHost;
+    auto sampled = executor.sample(chunks, samplings);
+    EXPECT_TRUE(sampled) << sampled.status().message();
+    EXPECT_EQ(sampled->size(), 3u);
+    return std::pair(driver.copiesToDevice - toDevice, driver.copiesToHost - toHost);
+  };
+  EXPECT_EQ(copiesOfStep(), std::pair(2, 1)) << "the block tables are new";
+  EXPECT_EQ(copiesOfStep(), std::pair(1, 1));
+  samplings[1].params.logprobs = true;
+  EXPECT_EQ(copiesOfStep(), std::pair(1, 2));
+  samplings[2].params.repetitionPenalty = 2;
+  samplings[2].history = token;
+  EXPECT_EQ(copiesOfStep(), std::pair(2, 2)) << "a history";
+  EXPECT_EQ(launchesOf("toy_sample"), 4u);
+  EXPECT_EQ(driver.captures, 1);
+
+  // Logits alone: another recording, without the launch.
+  ASSERT_TRUE(executor.step(chunks));
+  EXPECT_EQ(launchesOf("toy_sample"), 4u);
+  EXPECT_EQ(driver.captures, 2);
+  EXPECT_FALSE(executor.sample(chunks, std::span(samplings).first(2)));
+}
+
+/// What executor.sample() gives for sequences of other lengths and parameters.
+std::vector<SampledToken> sampleAll(Executor &executor) {
+  std::vector<SampledToken> all;
+  std::vector<Sequence> sequences(6);
+  std::vector<std::vector<int32_t>> tokens;
+  for (uint32_t i = 0; i < 6; ++i) {
+    sequences[i] = executor.newSequence();
+    tokens.push_back(toy::tokens(1 + i, i));
+  }
+  for (int step = 0; step < 8; ++step) {
+    std::vector<Chunk> chunks;
+    std::vector<Sampling> samplings;
+    for (uint32_t i = 0; i < 6; ++i) {
+      std::span<const int32_t> history(tokens[i]);
+      chunks.push_back(
+          {&sequences[i], history.subspan(sequences[i].length()), LogitRows::last});
+      SamplingParams params;
+      params.temperature = i % 2 ? 0.5f + i : 0;
+      params.topK = i == 3 ? 5 : 0;
+      params.topP = i == 5 ? 0.5f : 1;
+      params.repetitionPenalty = i % 3 == 1 ? 3.0f : 1;
+      params.seed = i;
+      params.logprobs = step % 2 && i > 2;
+      samplings.push_back({params, history, history.size()});
+    }
+    auto sampled = executor.sample(chunks, samplings);
+    EXPECT_TRUE(sampled) << sampled.status().message();
+    for (uint32_t i = 0; i < 6; ++i)
+      tokens[i].push_back((*sampled)[i].token);
+    all.insert(all.end(), sampled->begin(), sampled->end());
+  }
+  return all;
+}
+
+TEST_F(CUDAModelTest, TokensAreThoseOfTheHost) {
+  Executor gpu = create();
+  Result<Executor> cpu = Executor::create(toy::load(1));
+  ASSERT_TRUE(cpu);
+  std::vector<SampledToken> found = sampleAll(gpu), expected = sampleAll(*cpu);
+  ASSERT_EQ(found.size(), expected.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].token, expected[i].token) << i;
+    EXPECT_FLOAT_EQ(float(found[i].logprob), float(expected[i].logprob)) << i;
+  }
+  EXPECT_EQ(launchesOf("toy_sample"), 8u);
+  EXPECT_EQ(gpu.hostSampleSeconds(), 0);
+  EXPECT_GT(cpu->hostSampleSeconds(), 0);
 }
 
 /// Tokens of requests of other lengths that run together.
@@ -244,7 +331,7 @@ TEST_F(CUDAModelTest, TheGPUsModelTestPasses) {
                         "' >'" + folder + "/log' 2>&1";
   EXPECT_EQ(std::system(command.c_str()), 0) << toy::read(folder + "/log");
   std::string log = toy::read(folder + "/log");
-  EXPECT_NE(log.find("[  PASSED  ] 7 tests."), std::string::npos) << log;
+  EXPECT_NE(log.find("[  PASSED  ] 8 tests."), std::string::npos) << log;
   std::filesystem::remove_all(folder);
 }
 

@@ -7,6 +7,8 @@
 
 #include "FakeCUDADriver.h"
 #include "Runtime/Device/CUDADriver.h"
+#include "Target/CUDA/device/sample_config.h"
+#include "qopt/Runtime/Sampler.h"
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -28,6 +30,27 @@ QOPT_TOY_KERNEL(toy_project)
 QOPT_TOY_KERNEL(toy_attend_tiles)
 QOPT_TOY_KERNEL(toy_check_state)
 QOPT_TOY_KERNEL(toy_project_map)
+
+/// The kernel's steps by the host's sampler: logits [R, V], sampling [R], tokens [R],
+/// log-probabilities [R], R, V.
+static void toy_sample(const uint64_t *args, uint64_t, uint64_t) {
+  auto logits = reinterpret_cast<const float *>(args[0]);
+  auto rows = reinterpret_cast<const cuda::SamplingRow *>(args[1]);
+  Sampler sampler;
+  for (uint64_t r = 0; r < args[4]; ++r) {
+    const cuda::SamplingRow &row = rows[r];
+    if (!row.is_used)
+      continue;
+    SamplingParams params{row.temperature,        row.top_k, row.top_p, row.min_p,
+                          row.repetition_penalty, row.seed,  row.wants_logprob};
+    Result<SampledToken> sampled =
+        sampler.sample({logits + r * args[5], args[5]}, params,
+                       {row.history, size_t(row.history_length)}, row.position);
+    reinterpret_cast<int32_t *>(args[2])[r] = sampled ? sampled->token : -1;
+    if (row.wants_logprob)
+      reinterpret_cast<float *>(args[3])[r] = sampled ? static_cast<float>(sampled->logprob) : 0;
+  }
+}
 
 namespace qopt::cuda {
 
@@ -235,6 +258,18 @@ CUresult fake_cuMemcpyHtoDAsync(CUdeviceptr to, const void *from, size_t bytes, 
   ++state().driver.copiesToDevice;
   return enqueue(stream, [=] { std::memcpy(reinterpret_cast<void *>(to), from, bytes); });
 }
+CUresult fake_cuMemcpy2DAsync(const CopyOfRows *copy, CUstream stream) {
+  QOPT_FAKE(cuMemcpy2DAsync);
+  if (copy->fromType != memoryTypeHost || copy->toType != memoryTypeDevice ||
+      copy->rowBytes > copy->fromStride || copy->rowBytes > copy->toStride)
+    return errorInvalidValue;
+  ++state().driver.copiesToDevice;
+  return enqueue(stream, [c = *copy] {
+    for (size_t row = 0; row < c.rows; ++row)
+      std::memcpy(reinterpret_cast<char *>(c.toDevice) + row * c.toStride,
+                  static_cast<const char *>(c.fromHost) + row * c.fromStride, c.rowBytes);
+  });
+}
 CUresult fake_cuMemcpyDtoHAsync(void *to, CUdeviceptr from, size_t bytes, CUstream stream) {
   QOPT_FAKE(cuMemcpyDtoHAsync);
   ++state().driver.copiesToHost;
@@ -355,7 +390,8 @@ CUresult fake_cuModuleLoadData(CUmodule *module, const void *image) {
       {"toy_project", toy_project},
       {"toy_attend_tiles", toy_attend_tiles},
       {"toy_check_state", toy_check_state},
-      {"toy_project_map", toy_project_map}};
+      {"toy_project_map", toy_project_map},
+      {"toy_sample", toy_sample}};
   const char *text = static_cast<const char *>(image);
   const char *end =
       std::strncmp(text, "fake cubin\n", 11) == 0 ? std::strstr(text, "end\n") : nullptr;

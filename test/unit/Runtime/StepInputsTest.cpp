@@ -6,6 +6,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "Runtime/Engine/PlanLine.h"
+#include "Target/CUDA/device/sample_config.h"
+#include <cstddef>
 #include <gtest/gtest.h>
 
 using namespace qopt;
@@ -81,6 +83,74 @@ TEST_F(StepInputsTest, PaddingIsOfNoSequence) {
   EXPECT_EQ(read(artifact::LOGIT_ROWS, 3), (Values{0, 0, 0}));
   EXPECT_EQ(scalar(artifact::NUM_TOKENS), 4u);
   EXPECT_EQ(scalar(artifact::NUM_QUERY_TILES), 0u);
+}
+
+TEST_F(StepInputsTest, BlockTablesKeepTheRowsThatStay) {
+  for (const std::vector<Values> &step : std::vector<std::vector<Values>>{
+           {{1, 2}, {3}, {4, 5, 6}}, {{1, 2}, {3, 7}, {4, 5, 6}}, {{4, 5, 6}, {1, 2, 8, 9, 10}}}) {
+    inputs.begin(plan);
+    for (const Values &pages : step) {
+      inputs.beginSequence(pages);
+      inputs.addToken(1, 0, false);
+    }
+    Values tables = read(artifact::BLOCK_TABLES, 20);
+    for (size_t row = 0; row < step.size(); ++row)
+      EXPECT_EQ(Values(tables.begin() + row * 5, tables.begin() + row * 5 + step[row].size()),
+                step[row]);
+  }
+}
+
+TEST_F(StepInputsTest, SamplingRowsSayWhereHistoriesAre) {
+  inputs.begin(plan);
+  Values first = {5, 6}, second = {7, 8, 9};
+  SamplingParams penalized{.repetitionPenalty = 2};
+  inputs.beginSequence(Values{1});
+  for (int i = 0; i < 3; ++i)
+    inputs.addToken(1, i, true);
+  inputs.addSampling({penalized, first, 2});
+  inputs.addSampling({{.temperature = 0.5f, .topK = 3, .seed = 4, .logprobs = true}, second, 3});
+  inputs.addSampling({penalized, second, 3});
+  inputs.pad(4, 4);
+  ASSERT_TRUE(inputs.samples());
+  ASSERT_TRUE(inputs.upload(*device));
+  SamplingRow rows[4];
+  ASSERT_TRUE(device->copyToHost(std::as_writable_bytes(std::span(rows)),
+                                 inputs.value(artifact::SAMPLING, StepLayout(plan))));
+  auto history = [&](const SamplingRow &row) {
+    Values tokens(row.historyLength);
+    EXPECT_TRUE(device->copyToHost(std::as_writable_bytes(std::span(tokens)), row.history));
+    return tokens;
+  };
+  EXPECT_EQ(history(rows[0]), first);
+  EXPECT_EQ(rows[1].historyLength, 0) << "no penalty";
+  EXPECT_EQ(history(rows[2]), second);
+  EXPECT_EQ(rows[1].temperature, 0.5f);
+  EXPECT_EQ(rows[1].topK, 3u);
+  EXPECT_EQ(rows[1].seed, 4u);
+  EXPECT_EQ(rows[1].position, 3u);
+  EXPECT_TRUE(rows[1].isUsed && rows[1].wantsLogprob);
+  EXPECT_FALSE(rows[3].isUsed);
+  inputs.begin(plan);
+  EXPECT_FALSE(inputs.samples());
+}
+
+/// The runtime and the device headers each declare a row.
+TEST_F(StepInputsTest, SamplingRowsAreTheKernels) {
+#define QOPT_SAME(ours, theirs)                                                                    \
+  EXPECT_EQ(offsetof(SamplingRow, ours), offsetof(cuda::SamplingRow, theirs))
+  EXPECT_EQ(sizeof(SamplingRow), sizeof(cuda::SamplingRow));
+  QOPT_SAME(temperature, temperature);
+  QOPT_SAME(topP, top_p);
+  QOPT_SAME(minP, min_p);
+  QOPT_SAME(repetitionPenalty, repetition_penalty);
+  QOPT_SAME(topK, top_k);
+  QOPT_SAME(historyLength, history_length);
+  QOPT_SAME(history, history);
+  QOPT_SAME(seed, seed);
+  QOPT_SAME(position, position);
+  QOPT_SAME(isUsed, is_used);
+  QOPT_SAME(wantsLogprob, wants_logprob);
+#undef QOPT_SAME
 }
 
 TEST_F(StepInputsTest, TheNextStepStartsAnew) {

@@ -105,6 +105,21 @@ void addPlan(artifact::Manifest &manifest, uint32_t maxTokens) {
          logits, rowsWanted, hidden, constant(toy::vocabulary));
 }
 
+/// A launch that chooses tokens, and room for what it writes.
+void addSampling(artifact::Plan &plan) {
+  uint64_t room = (plan.max_logit_rows() * sizeof(float) + 63) / 64 * 64;
+  plan.set_tokens_offset((plan.arena_bytes() + 63) / 64 * 64);
+  plan.set_logprobs_offset(plan.tokens_offset() + room);
+  plan.set_arena_bytes(plan.logprobs_offset() + room);
+  launch(plan, 7, "sample", 0, 0, 0, arena(plan.logits_offset()), input(artifact::SAMPLING),
+         arena(plan.tokens_offset()), arena(plan.logprobs_offset()),
+         input(artifact::NUM_LOGIT_ROWS), constant(toy::vocabulary));
+  artifact::Grid &grid = *plan.mutable_launches()->rbegin()->mutable_grid();
+  grid = plan.launches(0).grid();
+  grid.set_rows(artifact::Grid::LOGIT_ROWS);
+  grid.set_rows_per_block(1);
+}
+
 /// The plan's launches as a GPU takes them.
 void convertToGPU(artifact::Plan &plan, bool decode) {
   plan.set_kind(decode ? artifact::Plan::DECODE : artifact::Plan::MIXED);
@@ -152,6 +167,7 @@ void convertToGPU(artifact::Plan &plan, bool decode) {
   *check.add_args() = constant(toy::hidden);
   project.Swap(&check);
   *plan.add_launches() = check;
+  addSampling(plan);
 }
 
 artifact::Manifest manifestForGPU(uint64_t codeBytes) {
@@ -160,7 +176,7 @@ artifact::Manifest manifestForGPU(uint64_t codeBytes) {
   manifest.mutable_target()->set_triple("nvptx64-nvidia-cuda");
   manifest.mutable_target()->add_features("sm_90a");
   manifest.set_state_bytes(8);
-  for (const char *entry : {"toy_attend_tiles", "toy_check_state", "toy_project_map"})
+  for (const char *entry : {"toy_attend_tiles", "toy_check_state", "toy_project_map", "toy_sample"})
     manifest.add_kernels()->set_entry(entry);
   for (artifact::Kernel &kernel : *manifest.mutable_kernels())
     kernel.mutable_object()->set_size(codeBytes);
@@ -178,7 +194,7 @@ artifact::Manifest manifestForGPU(uint64_t codeBytes) {
 std::string toy::fakeCubin() {
   // Names, arguments and tensor maps, as FakeCUDADriver.cpp reads them.
   return "fake cubin\ntoy_embed 5 0\ntoy_append 10 0\ntoy_attend 11 0\ntoy_project 7 0\n"
-         "toy_attend_tiles 13 0\ntoy_check_state 4 0\ntoy_project_map 6 1\nend\n";
+         "toy_attend_tiles 13 0\ntoy_check_state 4 0\ntoy_project_map 6 1\ntoy_sample 6 0\nend\n";
 }
 
 artifact::Manifest toy::manifest() {

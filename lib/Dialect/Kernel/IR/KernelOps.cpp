@@ -90,11 +90,38 @@ LogicalResult AllocOp::verify() {
   return success();
 }
 
+/// 32-bit words of how a row is sampled.
+static constexpr int64_t samplingWords = 14;
+
+LogicalResult InputOp::verify() {
+  auto type = cast<MemRefType>(getType());
+  if (getKind() != StepInput::Sampling && type.getRank() != 1)
+    return emitOpError() << stringifyStepInput(getKind()) << " must be memref<?xi32>, found "
+                         << type;
+  if (getKind() == StepInput::Sampling &&
+      (type.getRank() != 2 || type.getDimSize(1) != samplingWords))
+    return emitOpError() << "sampling must be memref<?x" << samplingWords << "xi32>, found "
+                         << type;
+  return success();
+}
+
+/// Tokens and log-probabilities, one of each for a row.
+static LogicalResult verifySampled(Operation *op, OperandRange sampled) {
+  auto isVector = [&](Value value, bool isToken) {
+    MemRefType type = bufferOf(value);
+    return type.getRank() == 1 &&
+           (isToken ? type.getElementType().isInteger(32) : type.getElementType().isF32());
+  };
+  if (sampled.size() == 2 && isVector(sampled[0], true) && isVector(sampled[1], false))
+    return success();
+  return op->emitOpError("must sample tokens and log-probabilities: memref<?xi32> and memref<?xf32>");
+}
+
 LogicalResult OutputOp::verify() {
   MemRefType type = bufferOf(getLogits());
   if (type.getRank() != 2 || !type.getElementType().isF32())
     return emitOpError("logits must be memref<?xNxf32>, found ") << type;
-  return success();
+  return getSampled().empty() ? success() : verifySampled(*this, getSampled());
 }
 
 LogicalResult SliceOp::verify() {
@@ -232,6 +259,18 @@ LogicalResult GatherOp::verify() {
   return verifyLastDim(*this, getOuts()[0], lastDim(getInput()), "output");
 }
 
+LogicalResult SampleOp::verify() {
+  MemRefType logits = bufferOf(getLogits());
+  if (logits.getRank() != 2 || !logits.getElementType().isF32())
+    return emitOpError("logits must be memref<?xNxf32>, found ") << logits;
+  MemRefType sampling = bufferOf(getSampling());
+  if (sampling.getRank() != 2 || !sampling.getElementType().isInteger(32) ||
+      sampling.getDimSize(1) != samplingWords)
+    return emitOpError() << "sampling must be memref<?x" << samplingWords << "xi32>, found "
+                         << sampling;
+  return verifySampled(*this, getOuts());
+}
+
 //===----------------------------------------------------------------------===//
 // Attention and the cache
 //===----------------------------------------------------------------------===//
@@ -296,13 +335,13 @@ LogicalResult AttentionOp::verify() {
 
 bool qopt::kernel::isLaunch(Operation *op) {
   return isa<EmbeddingOp, NormOp, QuantizeOp, GemmOp, ElementwiseOp, RotaryTableOp, RopeOp,
-             KVAppendOp, RopeAppendOp, AttentionOp, GatherOp>(op);
+             KVAppendOp, RopeAppendOp, AttentionOp, GatherOp, SampleOp>(op);
 }
 
 Rows qopt::kernel::rowsOf(Operation *launch) {
   if (auto gemm = dyn_cast<GemmOp>(launch))
     return gemm.getRows();
-  if (isa<GatherOp>(launch))
+  if (isa<GatherOp, SampleOp>(launch))
     return Rows::LogitRows;
   for (Value operand : launch->getOperands()) {
     auto slice = operand.getDefiningOp<SliceOp>();

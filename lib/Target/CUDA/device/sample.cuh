@@ -88,7 +88,9 @@ template <SampleConfig config> struct Scores {
   float penalty;
 
   __device__ __forceinline__ float operator[](int token) const {
-    float logit = logits[token];
+    return penalized(token, logits[token]);
+  }
+  __device__ __forceinline__ float penalized(int token, float logit) const {
     if (seen && (seen[token / 32] >> (token % 32) & 1))
       logit = logit > 0 ? __fdiv_rn(logit, penalty) : __fmul_rn(logit, penalty);
     return logit;
@@ -113,6 +115,35 @@ template <SampleConfig config> struct Scores {
   }
 };
 
+/// The share of a thread that only looks for the largest score: more loads are under way,
+/// of 16 bytes where rows allow it.
+template <SampleConfig config> struct WideShare {
+  static constexpr int width = config.vocabulary % 4 || config.logits_stride % 4 ? 1 : 4;
+  static constexpr int ahead = 8;
+  float logits[ahead][width];
+
+  __device__ static int token(int first, int load) {
+    return first + load * width * sample_threads;
+  }
+  /// Logits from `first` on, every block of the threads' further; NaN beyond the last.
+  __device__ __forceinline__ void load(const float *row, int first) {
+#pragma unroll
+    for (int i = 0; i < ahead; ++i) {
+      const float *source = row + token(first, i);
+      bool inside = token(first, i) < config.vocabulary;
+      float missing = bits_to_float(0x7fc00000u);
+      if constexpr (width == 4) {
+        float4 four = inside ? *reinterpret_cast<const float4 *>(source)
+                             : make_float4(missing, missing, missing, missing);
+        logits[i][0] = four.x, logits[i][1] = four.y;
+        logits[i][2] = four.z, logits[i][3] = four.w;
+      } else {
+        logits[i][0] = inside ? *source : missing;
+      }
+    }
+  }
+};
+
 /// Sets a bit for each token of the history.
 template <SampleConfig config>
 __device__ void mark_history(const int32_t *history, int length, uint32_t *seen) {
@@ -127,13 +158,31 @@ __device__ void mark_history(const int32_t *history, int length, uint32_t *seen)
   __syncthreads();
 }
 
-/// The largest score and its lowest token, as (ordered bits, ~token); 0 if all are NaN.
+/// The largest score and its lowest token, as (ordered bits, ~token); 0 if none is more
+/// than -inf.
 template <SampleConfig config>
 __device__ uint64_t best_token(const Scores<config> &scores, SampleShared &shared) {
-  uint64_t best = 0;
-  scores.for_each([&](int token, float score) {
-    best = max(best, uint64_t(ordered_bits(score)) << 32 | uint32_t(~token));
-  });
+  using Share = WideShare<config>;
+  // A thread's tokens ascend, and a NaN loses every comparison.
+  float largest = bits_to_float(0xff800000u);
+  int found = -1;
+  for (int first = threadIdx.x * Share::width; first < config.vocabulary;
+       first += Share::ahead * Share::width * sample_threads) {
+    Share share;
+    share.load(scores.logits, first);
+#pragma unroll
+    for (int i = 0; i < Share::ahead; ++i)
+#pragma unroll
+      for (int j = 0; j < Share::width; ++j) {
+        int token = min(Share::token(first, i) + j, config.vocabulary - 1);
+        float score = scores.penalized(token, share.logits[i][j]);
+        if (score > largest) {
+          largest = score;
+          found = token;
+        }
+      }
+  }
+  uint64_t best = found < 0 ? 0 : uint64_t(ordered_bits(largest)) << 32 | uint32_t(~found);
   return sample_max(best, shared);
 }
 
@@ -389,12 +438,12 @@ __device__ double log_probability(const Scores<config> &plain, int token, Sample
   return double(plain.logits[token]) - max_logit - log(sum);
 }
 
-/// logits [rows, vocabulary] float32, parameters [rows]; tokens [rows], -1 where no logit
-/// is a finite maximum; logprobs [rows] float64, or null.
+/// logits [rows, vocabulary] float32, sampling [rows]; tokens [rows], -1 where no logit is
+/// a finite maximum; logprobs [rows], 0 there.
 template <SampleConfig config>
-__device__ void sample(const float *logits, const SamplingRow *parameters, const int32_t *history,
-                       int32_t *tokens, double *logprobs, int64_t rows) {
-  static_assert(config.vocabulary <= 1 << 18, "sums of weights have 64 bits");
+__device__ void sample(const float *logits, const SamplingRow *sampling, int32_t *tokens,
+                       float *logprobs, int64_t rows) {
+  static_assert(config.vocabulary <= sample_max_vocabulary);
   extern __shared__ uint32_t sample_seen[];
   __shared__ SampleShared shared;
   launch_dependents();
@@ -402,12 +451,14 @@ __device__ void sample(const float *logits, const SamplingRow *parameters, const
   int64_t at = blockIdx.x;
   if (at >= rows)
     return;
-  SamplingRow row = parameters[at];
+  SamplingRow row = sampling[at];
+  if (!row.is_used)
+    return;
   bool penalized = row.repetition_penalty != 1.0f;
   Scores<config> plain = {logits + at * config.logits_stride, nullptr, 1.0f};
   Scores<config> scores = {plain.logits, penalized ? sample_seen : nullptr, row.repetition_penalty};
   if (penalized)
-    mark_history<config>(history + row.history_begin, row.history_length, sample_seen);
+    mark_history<config>(row.history, row.history_length, sample_seen);
 
   uint64_t best = best_token(scores, shared);
   float max_score = from_ordered_bits(uint32_t(best >> 32));
@@ -420,11 +471,11 @@ __device__ void sample(const float *logits, const SamplingRow *parameters, const
   }
   if (threadIdx.x == 0)
     tokens[at] = token;
-  if (logprobs == nullptr)
+  if (!row.wants_logprob)
     return;
   double logprob = token < 0 ? 0.0 : log_probability(plain, token, shared);
   if (threadIdx.x == 0)
-    logprobs[at] = logprob;
+    logprobs[at] = float(logprob);
 }
 
 } // namespace qopt::cuda

@@ -23,18 +23,23 @@ struct SampleConfig {
 };
 
 /// How one row's token is chosen: SamplingParams of the runtime, already validated. The
-/// tokens before are `history_length` of the launch's history, from `history_begin` on.
+/// step input SAMPLING of an artifact: the runtime fills it.
 struct SamplingRow {
   float temperature;        ///< 0: greedy
   float top_p, min_p;       ///< 1 and 0: off
   float repetition_penalty; ///< 1: off
   unsigned top_k;           ///< 0: off
-  int history_length;
-  long long history_begin;
+  int history_length;       ///< tokens; read only where there is a penalty
+  const int *history;       ///< the tokens before
   unsigned long long seed, position;
+  bool is_used;       ///< false: nobody wants a token, and none is written
+  bool wants_logprob; ///< else none is written
 };
+static_assert(sizeof(SamplingRow) == 56);
 
 constexpr int sample_threads = 512;
+/// Sums of so many weights have 64 bits.
+constexpr int sample_max_vocabulary = 1 << 18;
 /// A bit for each token of the vocabulary.
 QOPT_BOTH_SIDES constexpr int sample_shared_bytes(const SampleConfig &c) {
   return (c.vocabulary + 31) / 32 * 4;

@@ -12,7 +12,8 @@ include "mlir/IR/EnumAttr.td"
 
 def Kernel_StepInput : I32EnumAttr<"StepInput", "what the runtime fills for each step", [
     I32EnumAttrCase<"Tokens", 0, "tokens">,
-    I32EnumAttrCase<"LogitRows", 1, "logit_rows">]> {
+    I32EnumAttrCase<"LogitRows", 1, "logit_rows">,
+    I32EnumAttrCase<"Sampling", 2, "sampling">]> {
   let cppNamespace = "::qopt::kernel";
   let genSpecializedAttr = 0;
 }

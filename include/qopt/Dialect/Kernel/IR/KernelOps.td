@@ -271,6 +271,29 @@ def Kernel_GatherOp : Kernel_LaunchOp<"gather"> {
   let hasVerifier = 1;
 }
 
+def Kernel_SampleOp : Kernel_LaunchOp<"sample"> {
+  let summary = "The token of each logit row.";
+  let description = [{
+    Chooses a token as the row of `sampling` says, and writes it, -1 where no logit
+    is a finite maximum, and where it is asked for the token's log-probability
+    `log softmax(logits[r, :])[token]`. The steps, and the tokens, are those of
+    qopt/Runtime/Sampler.h. The runtime leaves the launch out of a step that
+    asks for logits alone.
+
+    ```mlir
+    kernel.sample ins(%logits, %sampling) outs(%tokens, %logprobs)
+      : (memref<?x49152xf32>, memref<?x14xi32>, memref<?xi32>, memref<?xf32>) -> ()
+    ```
+  }];
+  let arguments = !con((ins Kernel_Buffer:$logits, Kernel_Buffer:$sampling,
+                            Variadic<Kernel_Buffer>:$outs), common);
+  let assemblyFormat = [{
+    `ins` `(` $logits `,` $sampling `)` `outs` `(` $outs `)` attr-dict `:`
+    functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
 def Kernel_YieldOp : Kernel_Op<"yield", [Pure, Terminator,
                                         ParentOneOf<["GemmOp", "ElementwiseOp"]>]> {
   let summary = "The value of a scalar region.";

@@ -49,17 +49,21 @@ def Kernel_PlanOp : Kernel_Op<"plan", [Symbol, IsolatedFromAbove, SingleBlock, N
 }
 
 def Kernel_InputOp : Kernel_Op<"input", [Pure]> {
-  let summary = "A vector that the runtime fills for each step.";
+  let summary = "What the runtime fills for each step.";
   let description = [{
-    `tokens` `[T]`, or `logit_rows` `[R]`: the token rows whose logits are wanted.
+    `tokens` `[T]`, or `logit_rows` `[R]`: the token rows whose logits are wanted;
+    or `sampling` `[R, 14]`: how the token of each logit row is chosen, 56 bytes as
+    the artifact's `SAMPLING` lays them out.
 
     ```mlir
     %tokens = kernel.input tokens : memref<?xi32>
+    %sampling = kernel.input sampling : memref<?x14xi32>
     ```
   }];
   let arguments = (ins Kernel_StepInputAttr:$kind);
-  let results = (outs MemRefRankOf<[I32], [1]>:$result);
+  let results = (outs MemRefRankOf<[I32], [1, 2]>:$result);
   let assemblyFormat = "`` $kind attr-dict `:` type($result)";
+  let hasVerifier = 1;
 }
 
 def Kernel_BatchOp : Kernel_Op<"batch", [Pure]> {
@@ -142,16 +146,21 @@ def Kernel_SliceOp : Kernel_Op<"slice", [Pure]> {
 }
 
 def Kernel_OutputOp : Kernel_Op<"output", [MemoryEffects<[MemRead]>]> {
-  let summary = "The buffer that the runtime reads after the step.";
+  let summary = "The buffers that the runtime reads after the step.";
   let description = [{
-    Logits, float32, a row for each logit row.
+    Logits, float32, a row for each logit row; and where `kernel.sample` chooses
+    tokens, these and their log-probabilities.
 
     ```mlir
     kernel.output %logits : memref<?x49152xf32>
+    kernel.output %logits sampled(%tokens, %logprobs : memref<?xi32>, memref<?xf32>)
+      : memref<?x49152xf32>
     ```
   }];
-  let arguments = (ins Kernel_Buffer:$logits);
-  let assemblyFormat = "$logits attr-dict `:` type($logits)";
+  let arguments = (ins Kernel_Buffer:$logits, Variadic<Kernel_Buffer>:$sampled);
+  let assemblyFormat = [{
+    $logits (`sampled` `(` $sampled^ `:` type($sampled) `)`)? attr-dict `:` type($logits)
+  }];
   let hasVerifier = 1;
 }
 
