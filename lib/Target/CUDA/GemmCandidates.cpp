@@ -32,7 +32,8 @@ namespace {
 constexpr double memoryRate = 4.3e12;
 constexpr double cacheRate = 9e12;          // second level to shared memory: what tiles of
                                             // 128 x 256 draw at the rate of products
-constexpr double latency = 0.9e-6;          // of memory under load
+constexpr double latency = 0.9e-6;          // of memory
+constexpr double ringTime = 1.7e-6;         // from asking for a stage to asking for its next
 constexpr double mostOfOneProcessor = 70e9; // bytes that one multiprocessor can draw
 constexpr double fillTime = 2.0e-6;         // of the first rings and the last stores
 constexpr double refillTime = 0.3e-6;       // of rings beside which other blocks go on
@@ -40,9 +41,10 @@ constexpr double copyTime = 5e-9;           // of asking for a stage: large copi
 constexpr double stageTime = 60e-9;         // of a wait for a stage, and of its release
 constexpr int64_t sharedBytesOfAll = 228 << 10;
 constexpr int64_t sharedBytesOfBlock = 227 << 10;
-/// So that the next kernel's first weights find room beside a block; and what four
-/// blocks of a multiprocessor may take, whose warps hide each other's latency.
-constexpr int64_t sharedBytesOfHalf = 105 << 10, sharedBytesOfQuarter = 55 << 10;
+/// What four blocks of a multiprocessor may take, whose warps hide each other's latency.
+constexpr int64_t sharedBytesOfQuarter = 55 << 10;
+/// Up to here a layer is bound by its weights: blocks are small.
+constexpr int64_t mostDecodeRows = 64;
 /// Wider blocks of warps leave a multiprocessor fewer rings.
 constexpr int mostChannelsOfWarps = 64;
 /// A `wgmma` reads its 64 channels of 32 bytes in the time of so many tokens' products.
@@ -108,11 +110,12 @@ GemmCost qopt::gemmCost(const GemmConfig &c, int64_t rows) {
   int64_t resident = std::clamp<int64_t>(sharedBytesOfAll / (cuda::shared_bytes(c) + 1024), 1,
                                          int64_t(2048 / cuda::threads(c)));
   int64_t together = std::min(resident, cost.heaviest);
-  // What a multiprocessor draws, as far as its rings ask ahead: one stage is in use.
+  // What a multiprocessor draws, as far as its rings ask ahead: one stage is in use, and
+  // what the first rings hold came while the launch before was running.
   double inFlight = double(together) * (c.stages - 1) * cuda::stage_bytes(c);
   double ofProcessor = double(cost.heaviest) * ofBlock;
-  cost.memory = std::max(
-      {dram, cache, latency * ofProcessor / inFlight, latency + ofProcessor / mostOfOneProcessor});
+  cost.memory = std::max({dram, cache, ringTime * (ofProcessor / inFlight - 1),
+                          latency + ofProcessor / mostOfOneProcessor});
 
   bool isNarrow = cuda::bytes(cuda::token_number(c)) == 1;
   double tileT = c.tile_t, tileN = c.tile_n;
@@ -183,13 +186,18 @@ void addCandidates(GemmConfig config, bool wgmma, int64_t rows, int64_t budget,
   }
 }
 
+/// From here on tokens take so much of a ring that it may fill a multiprocessor.
+constexpr int64_t fewestRowsOfLongRings = 16;
+
 /// What a block may take of a multiprocessor's shared memory.
 std::vector<int64_t> budgetsOf(int64_t rows, Search search) {
   bool isDecode = rows <= mostDecodeRows;
   if (search == Search::wide)
     return isDecode ? std::vector{sharedBytesOfHalf, sharedBytesOfQuarter, sharedBytesOfBlock}
                     : std::vector{sharedBytesOfBlock, sharedBytesOfHalf};
-  return isDecode ? std::vector{sharedBytesOfHalf, sharedBytesOfQuarter}
+  if (rows < fewestRowsOfLongRings)
+    return {sharedBytesOfHalf, sharedBytesOfQuarter};
+  return isDecode ? std::vector{sharedBytesOfHalf, sharedBytesOfQuarter, sharedBytesOfBlock}
                   : std::vector{sharedBytesOfBlock};
 }
 

@@ -17,8 +17,8 @@ namespace qopt {
 
 /// Of an H100 or H200.
 constexpr int64_t multiprocessors = cuda::kMultiprocessors;
-/// Up to here a layer is bound by its weights: blocks are small and rings long.
-constexpr int64_t mostDecodeRows = 64;
+/// So that the next kernel's first weights find room beside a block.
+constexpr int64_t sharedBytesOfHalf = 105 << 10;
 
 /// What the cost model says of a launch.
 struct GemmCost {
