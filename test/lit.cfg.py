@@ -4,9 +4,11 @@ Features that a test can require:
   smollm2                      QOPT_TEST_SMOLLM2 names the GGUF of SmolLM2-135M-Instruct
   plugin                       this build has a plugin for mlir-opt (shared LLVM)
   nvrtc                        NVIDIA's runtime compiler is where qopt looks for it
+  gpu                          the CUDA driver finds a GPU
   cpu=FLAG                     this machine's CPU has the flag, as /proc/cpuinfo names it
 """
 
+import ctypes
 import ctypes.util
 import os
 import re
@@ -49,6 +51,19 @@ def nvrtc():
                     return True
     return ctypes.util.find_library("nvrtc") is not None
 
+
+def gpu():
+    """Whether the CUDA driver finds a device."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int(0)
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
+if gpu():
+    config.available_features.add("gpu")
 
 for variable in ("QOPT_NVRTC", "CUDA_HOME"):
     if variable in os.environ:

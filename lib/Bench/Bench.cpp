@@ -113,7 +113,7 @@ static double measureCopy(Device &device) {
 }
 
 Ceilings qopt::measureCeilings(const Model &model, unsigned threads) {
-  if (isCUDA(model.manifest().target())) {
+  if (isCUDA(model.program().target())) {
     Ceilings ceilings;
     ceilings.device = model.device().describe();
     ceilings.cacheBytes = model.device().cacheBytes();
@@ -121,7 +121,7 @@ Ceilings qopt::measureCeilings(const Model &model, unsigned threads) {
     return ceilings;
   }
   Instructions instructions;
-  for (const std::string &feature : model.manifest().target().features()) {
+  for (const std::string &feature : model.program().target().features()) {
     instructions.fma |= feature == "fma";
     instructions.avx512 |= feature == "avx512f";
     instructions.vnni |= feature == "avx512_vnni";
@@ -158,7 +158,7 @@ Result<Timing> qopt::benchDecode(const Model &model, const BenchOptions &options
   timing.fastestSeconds = *std::min_element(times.begin(), times.end());
   timing.tokensPerSecond = options.batch / timing.seconds;
   timing.work =
-      workOf(model.manifest(), {options.batch, options.context + 1 + steps / 2, 1, options.batch});
+      workOf(model.manifest().model(), model.program(), {options.batch, options.context + 1 + steps / 2, 1, options.batch});
   return timing;
 }
 
@@ -182,7 +182,7 @@ Result<Timing> qopt::benchPrefill(const Model &model, const BenchOptions &option
   timing.tokensPerSecond = double(options.batch) * options.tokens / timing.seconds;
   for (uint64_t first = 0; first < options.tokens; first += executor->maxStepTokens()) {
     uint64_t count = std::min<uint64_t>(executor->maxStepTokens(), options.tokens - first);
-    Work step = workOf(model.manifest(), {1, first, count, first + count == options.tokens});
+    Work step = workOf(model.manifest().model(), model.program(), {1, first, count, first + count == options.tokens});
     for (uint32_t i = 0; i < options.batch; ++i)
       timing.work += step;
   }
@@ -202,13 +202,13 @@ public:
       : model(model), plan(plan), step(step) {}
 
   Status prepare() {
-    const artifact::KvCache &cache = model.manifest().kv_cache();
+    const artifact::KvCache &cache = model.program().kv_cache();
     uint64_t length = step.context + step.tokens;
     uint64_t stride = (length + cache.page_tokens() - 1) / cache.page_tokens();
     const std::tuple<DeviceMemory *, uint64_t> buffers[] = {
         {&arena, plan.arena_bytes()},
         {&pool, step.batch * stride * cache.page_bytes()},
-        {&state, model.manifest().state_bytes()}};
+        {&state, model.program().state_bytes()}};
     for (auto [memory, bytes] : buffers)
       if (Status status = allocate(*memory, bytes); !status)
         return status;
@@ -237,7 +237,7 @@ private:
         inputs.addToken(tokenAt(model, i), static_cast<uint32_t>(step.context + i),
                         i + 1 == step.tokens);
       if (plan.has_tokens_offset())
-        inputs.addSampling({});
+        inputs.addSampling({}); // greedy
       for (int32_t &page : pages)
         page += static_cast<int32_t>(stride);
     }
@@ -283,7 +283,7 @@ Result<std::vector<double>> timeLine(const Model &model, std::vector<LaunchComma
 
 Result<std::vector<KernelTiming>> qopt::benchKernels(const Model &model,
                                                      const BenchOptions &options) {
-  const artifact::Manifest &manifest = model.manifest();
+  const artifact::Program &program = model.program();
   if (options.batch == 0 || options.tokens == 0 || options.repeat == 0)
     return Status::usage("expected at least one sequence, token and repeat");
   StepShape step{options.batch, options.context, options.tokens, options.batch};
@@ -291,7 +291,7 @@ Result<std::vector<KernelTiming>> qopt::benchKernels(const Model &model,
     return Status::usage("the sequences would have " + std::to_string(step.context + step.tokens) +
                          " tokens, expected at most the model's context of " +
                          std::to_string(model.maxContext()));
-  const artifact::Plan *plan = planOf(manifest, step);
+  const artifact::Plan *plan = planOf(program, step);
   if (!plan)
     return Status::usage("no plan holds a step of " + std::to_string(step.rows()) + " tokens");
   PlanBench bench(model, *plan, step);
@@ -299,22 +299,22 @@ Result<std::vector<KernelTiming>> qopt::benchKernels(const Model &model,
     return status;
 
   std::vector<KernelTiming> timings;
-  std::vector<std::vector<LaunchCommand>> lines(manifest.kernels_size());
-  std::vector<Work> work(manifest.kernels_size());
+  std::vector<std::vector<LaunchCommand>> lines(program.kernels_size());
+  std::vector<Work> work(program.kernels_size());
   const std::vector<LaunchCommand> &launches = bench.launches();
   for (int i = 0; i < plan->launches_size(); ++i) {
     const artifact::Launch &launch = plan->launches(i);
     lines[launch.kernel()].push_back(launches[i]);
-    work[launch.kernel()] += workOf(manifest, launch, step);
+    work[launch.kernel()] += workOf(model.manifest().model(), program, launch, step);
   }
-  for (int i = 0; i < manifest.kernels_size(); ++i) {
+  for (int i = 0; i < program.kernels_size(); ++i) {
     if (lines[i].empty())
       continue;
     auto launchCount = static_cast<uint32_t>(lines[i].size());
     auto times = timeLine(model, std::move(lines[i]), options.repeat);
     if (!times)
       return times.status();
-    const artifact::Kernel &kernel = manifest.kernels(i);
+    const artifact::Kernel &kernel = program.kernels(i);
     timings.push_back({kernel.entry(), kernel.schedule(), launchCount, median(*times),
                        *std::min_element(times->begin(), times->end()), work[i]});
   }

@@ -55,15 +55,15 @@ bool contains(const std::string &text, const char *part) {
 
 } // namespace
 
-Work qopt::workOf(const artifact::Manifest &manifest, const artifact::Launch &launch,
-                  const StepShape &step) {
-  const artifact::Kernel &kernel = manifest.kernels(launch.kernel());
+Work qopt::workOf(const artifact::Model &model, const artifact::Program &program,
+                  const artifact::Launch &launch, const StepShape &step) {
+  const artifact::Kernel &kernel = program.kernels(launch.kernel());
   double rows = static_cast<double>(rowsOf(launch, step));
   Work work;
   for (const artifact::Argument &argument : launch.args()) {
     if (argument.value_case() != artifact::Argument::kWeight)
       continue;
-    const artifact::Weight &weight = manifest.weights(argument.weight());
+    const artifact::Weight &weight = program.weights(argument.weight());
     double bytes = static_cast<double>(weight.section().size());
     auto [n, k] = shapeOf(weight);
     if (kernel.op() == "kernel.embedding")
@@ -75,8 +75,7 @@ Work qopt::workOf(const artifact::Manifest &manifest, const artifact::Launch &la
     (isInt8 ? work.byteOperations : work.floatOperations) += 2 * n * k * rows;
   }
   if (kernel.op() == "kernel.attention") {
-    const artifact::Model &model = manifest.model();
-    const artifact::KvCache &cache = manifest.kv_cache();
+    const artifact::KvCache &cache = program.kv_cache();
     double batch = static_cast<double>(step.batch), context = static_cast<double>(step.context);
     double tokens = static_cast<double>(step.tokens);
     double bytesPerToken = static_cast<double>(cache.page_bytes()) / cache.page_tokens() /
@@ -89,19 +88,20 @@ Work qopt::workOf(const artifact::Manifest &manifest, const artifact::Launch &la
   return work;
 }
 
-const artifact::Plan *qopt::planOf(const artifact::Manifest &manifest, const StepShape &step) {
+const artifact::Plan *qopt::planOf(const artifact::Program &program, const StepShape &step) {
   for (artifact::Plan::Kind kind : {artifact::Plan::DECODE, artifact::Plan::MIXED})
-    for (const artifact::Plan &plan : manifest.plans())
+    for (const artifact::Plan &plan : program.plans())
       if (plan.kind() == kind && (step.tokens == 1 || kind == artifact::Plan::MIXED) &&
           step.rows() <= plan.max_tokens() && step.logitRows <= plan.max_logit_rows())
         return &plan;
   return nullptr;
 }
 
-Work qopt::workOf(const artifact::Manifest &manifest, const StepShape &step) {
+Work qopt::workOf(const artifact::Model &model, const artifact::Program &program,
+                  const StepShape &step) {
   Work work;
-  if (const artifact::Plan *plan = planOf(manifest, step))
+  if (const artifact::Plan *plan = planOf(program, step))
     for (const artifact::Launch &launch : plan->launches())
-      work += workOf(manifest, launch, step);
+      work += workOf(model, program, launch, step);
   return work;
 }

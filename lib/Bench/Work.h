@@ -21,12 +21,12 @@ struct StepShape {
 };
 
 /// Weights and cache that \p launch reads at least once, and what it computes.
-Work workOf(const artifact::Manifest &manifest, const artifact::Launch &launch,
-            const StepShape &step);
+Work workOf(const artifact::Model &model, const artifact::Program &program,
+            const artifact::Launch &launch, const StepShape &step);
 
 /// Of the whole plan that the step takes; null where no plan holds it.
-const artifact::Plan *planOf(const artifact::Manifest &manifest, const StepShape &step);
-Work workOf(const artifact::Manifest &manifest, const StepShape &step);
+const artifact::Plan *planOf(const artifact::Program &program, const StepShape &step);
+Work workOf(const artifact::Model &model, const artifact::Program &program, const StepShape &step);
 
 } // namespace qopt
 

@@ -63,7 +63,7 @@ private:
 
 uint64_t weightBytes(const Model &model) {
   uint64_t bytes = 0;
-  for (const artifact::Weight &weight : model.manifest().weights())
+  for (const artifact::Weight &weight : model.program().weights())
     bytes += weight.section().size();
   return bytes;
 }

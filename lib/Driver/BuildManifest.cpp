@@ -53,18 +53,18 @@ artifact::Grid::Rows gridRows(GridRows rows) {
   return artifact::Grid::ROWS_UNSPECIFIED;
 }
 
-class ManifestBuilder {
+class ProgramBuilder {
 public:
-  ManifestBuilder(const Target &target, const CompiledCode &code, artifact::Manifest &manifest,
+  ProgramBuilder(const Target &target, const CompiledCode &code, artifact::Program &program,
                   WeightImages &images)
-      : target(target), manifest(manifest), images(images) {
+      : target(target), program(program), images(images) {
     for (const KernelCode &kernel : code.kernels)
       if (kernel.size > 0)
         codes[kernel.entry] = kernel;
   }
 
   LogicalResult add(kernel::PlanOp plan) {
-    artifact::Plan &result = *manifest.add_plans();
+    artifact::Plan &result = *program.add_plans();
     result.set_max_tokens(plan.getMaxTokens());
     result.set_max_logit_rows(plan.getMaxLogitRows());
     if (!plan.getArenaBytes())
@@ -88,7 +88,7 @@ public:
 
 private:
   void addCache(KVCacheType cache) {
-    artifact::KvCache &result = *manifest.mutable_kv_cache();
+    artifact::KvCache &result = *program.mutable_kv_cache();
     result.set_page_tokens(cache.getPageTokens());
     result.set_page_bytes(cache.getLayers() * layerBytes(cache));
     result.set_dtype(printed(cache.getType()));
@@ -119,7 +119,7 @@ private:
     auto type = cast<MemRefType>(alloc.getType());
     uint64_t bytes = *alloc.getOffset() + plan.getMaxTokens() * type.getShape().back() *
                                               elementBytes(alloc.getResult());
-    manifest.set_state_bytes(std::max(manifest.state_bytes(), bytes));
+    program.set_state_bytes(std::max(program.state_bytes(), bytes));
   }
 
   uint32_t weightIndex(kernel::WeightOp op) {
@@ -128,7 +128,7 @@ private:
     if (!isNew)
       return found->second;
     images.push_back(op);
-    artifact::Weight &weight = *manifest.add_weights();
+    artifact::Weight &weight = *program.add_weights();
     SmallVector<std::string> names;
     for (auto name : op.getSources().getAsRange<FlatSymbolRefAttr>()) {
       names.push_back(name.getValue().str());
@@ -241,10 +241,10 @@ private:
 
   uint32_t kernelIndex(Operation &op) {
     StringRef entry = op.getAttrOfType<FlatSymbolRefAttr>("entry").getValue();
-    auto [found, isNew] = kernelIndices.try_emplace(entry, manifest.kernels_size());
+    auto [found, isNew] = kernelIndices.try_emplace(entry, program.kernels_size());
     if (!isNew)
       return found->second;
-    artifact::Kernel &kernel = *manifest.add_kernels();
+    artifact::Kernel &kernel = *program.add_kernels();
     kernel.set_entry(entry.str());
     kernel.set_op(op.getName().getStringRef().str());
     if (auto code = codes.find(entry); code != codes.end()) {
@@ -267,7 +267,7 @@ private:
 
   const Target &target;
   llvm::StringMap<KernelCode> codes; // of an entry, where each has its own
-  artifact::Manifest &manifest;
+  artifact::Program &program;
   WeightImages &images;
   llvm::DenseMap<std::pair<Attribute, Type>, uint32_t> weightIndices;
   llvm::StringMap<uint32_t> kernelIndices;
@@ -275,15 +275,15 @@ private:
 
 } // namespace
 
-LogicalResult qopt::buildManifest(ModuleOp module, const Target &target, const CompiledCode &code,
-                                  artifact::Manifest &manifest, WeightImages &images) {
+LogicalResult qopt::buildProgram(ModuleOp module, const Target &target, const CompiledCode &code,
+                                  artifact::Program &program, WeightImages &images) {
   SmallVector<kernel::PlanOp> plans(module.getOps<kernel::PlanOp>());
   if (plans.empty())
     return module.emitError("expected a kernel.plan");
   llvm::sort(plans, [](kernel::PlanOp a, kernel::PlanOp b) {
     return a.getMaxTokens() < b.getMaxTokens();
   });
-  ManifestBuilder builder(target, code, manifest, images);
+  ProgramBuilder builder(target, code, program, images);
   for (kernel::PlanOp plan : plans)
     if (failed(builder.add(plan)))
       return failure();

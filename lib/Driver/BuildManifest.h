@@ -15,13 +15,13 @@
 namespace qopt {
 
 /// The weight operations whose images the artifact holds, one for each of the
-/// manifest's weights, in order of first use.
+/// program's weights, in order of first use.
 using WeightImages = std::vector<kernel::WeightOp>;
 
-/// Fills the manifest's cache, state, weights (without sections), kernels and plans
+/// Fills the program's cache, state, weights (without sections), kernels and plans
 /// from the module's plans, smallest first. Fails on a launch without entry.
-mlir::LogicalResult buildManifest(mlir::ModuleOp module, const Target &target,
-                                  const CompiledCode &code, artifact::Manifest &manifest,
+mlir::LogicalResult buildProgram(mlir::ModuleOp module, const Target &target,
+                                  const CompiledCode &code, artifact::Program &program,
                                   WeightImages &weights);
 
 } // namespace qopt

@@ -57,7 +57,20 @@ private:
   ScopedDiagnosticHandler handler;
 };
 
-/// One compile: the stages share the module and the manifest.
+/// The kind of a target: cpu of "cpu:x86-64-v3".
+StringRef kindOf(StringRef target) { return target.split(':').first; }
+
+/// One target's way from the imported model to a program of the artifact.
+struct Build {
+  std::string name; ///< as given
+  std::unique_ptr<Target> target;
+  PipelineOptions pipeline;
+  OwningOpRef<ModuleOp> module;
+  std::string code;
+  WeightImages images; ///< as the program's weights
+};
+
+/// One compile: the targets share the import, the stages share the manifest.
 class Compilation {
 public:
   Compilation(const CompileOptions &options, Progress &progress)
@@ -67,17 +80,25 @@ public:
   llvm::Expected<PlannedModel> plan();
 
 private:
+  llvm::Error parseTargets();
   llvm::Error import();
-  llvm::Error lower();
-  llvm::Error runPasses(StringRef phase, function_ref<LogicalResult(PassManager &)> build);
+  llvm::Expected<PipelineOptions> pipelineOf(const Build &build) const;
+  llvm::Error lower(Build &build);
+  llvm::Error runPasses(StringRef phase, Build &build,
+                        function_ref<LogicalResult(PassManager &)> add);
+  void begin(StringRef phase, const Build &build);
   llvm::Expected<std::string> print(function_ref<void(raw_ostream &)> body);
-  llvm::Expected<std::string> generateCode(WeightImages &images);
+  llvm::Error generateCode(Build &build);
+  llvm::Error generateCode();
   llvm::Expected<std::string> checkCode();
+  llvm::Error writeSections(ArtifactWriter &writer);
+  llvm::Error writeCode(ArtifactWriter &writer, const Build &build, artifact::Program &program);
   llvm::Expected<std::string> writeArtifact();
-  llvm::Error checkEmit() const;
+  llvm::Error checkEmit(const Build &build) const;
   int64_t maxContext() const;
   void describeModel();
-  void collectNotes();
+  void collectNotes(Build &build);
+  void addNote(const std::string &note);
   llvm::Error writeReport();
   std::string outputName() const;
 
@@ -87,21 +108,41 @@ private:
   std::unique_ptr<MLIRContext> context;
   std::unique_ptr<Diagnostics> diagnostics;
   std::optional<ImportedModel> model;
-  std::unique_ptr<Target> target;
-  PipelineOptions pipeline;
+  std::string format;
+  std::vector<Build> builds; ///< of each target, as the manifest's programs
   artifact::Manifest manifest;
 };
 
 } // namespace
 
-llvm::Error Compilation::import() {
-  llvm::Expected<std::unique_ptr<Target>> parsed = Target::parse(options.target);
-  if (!parsed)
-    return parsed.takeError();
-  target = std::move(*parsed);
-  if (llvm::Error error = checkEmit())
-    return error;
+llvm::Error Compilation::parseTargets() {
+  SmallVector<StringRef> names;
+  StringRef(options.target).split(names, ',');
+  for (StringRef name : names) {
+    Build &build = builds.emplace_back();
+    build.name = name.str();
+    llvm::Expected<std::unique_ptr<Target>> parsed = Target::parse(name);
+    if (!parsed)
+      return parsed.takeError();
+    build.target = std::move(*parsed);
+    for (const Build &other : ArrayRef(builds).drop_back())
+      if (kindOf(other.name) == kindOf(name))
+        return llvm::createStringError("targets '" + other.name + "' and '" + build.name +
+                                       "' are both of kind " + kindOf(name).str() +
+                                       ", expected at most one of each kind");
+    if (llvm::Error error = checkEmit(build))
+      return error;
+  }
+  if (builds.size() > 1 && options.emit != "artifact" && options.emit != "qopt")
+    return llvm::createStringError("--emit " + options.emit +
+                                   " prints what is made for one target: name one in --target, "
+                                   "not '" + options.target + "'");
+  return llvm::Error::success();
+}
 
+llvm::Error Compilation::import() {
+  if (llvm::Error error = parseTargets())
+    return error;
   progress.begin("import");
   registerDialects(registry);
   context = std::make_unique<MLIRContext>(registry, options.dumpFolder.empty()
@@ -116,71 +157,98 @@ llvm::Error Compilation::import() {
   model.emplace(std::move(*imported));
 
   auto isQuantized = [](const auto &entry) { return entry.second->groupQuantization().has_value(); };
-  pipeline.format = !options.format.empty()                        ? options.format
-                    : llvm::any_of(model->weights, isQuantized) ? "keep"
-                                                                   : "bf16";
-  if (llvm::Error error = target->checkFormat(pipeline.format))
-    return error;
-  pipeline.groupSize = options.groupSize;
-  pipeline.asymmetric = options.asymmetric;
-  pipeline.lmHead = options.lmHead;
-  pipeline.target = options.target;
-  pipeline.maxTokens = options.maxTokens ? options.maxTokens : target->defaultMaxTokens();
-  pipeline.maxLogitRows = target->defaultMaxLogitRows();
-  pipeline.maxContext = maxContext();
-  pipeline.buckets = options.buckets;
-  pipeline.schedule = options.schedule;
-  pipeline.disabledFusions = options.disabledFusions;
+  format = !options.format.empty()                     ? options.format
+           : llvm::any_of(model->weights, isQuantized) ? "keep"
+                                                       : "bf16";
+  for (Build &build : builds) {
+    llvm::Expected<PipelineOptions> pipeline = pipelineOf(build);
+    if (!pipeline)
+      return pipeline.takeError();
+    build.pipeline = std::move(*pipeline);
+    bool isLast = &build == &builds.back();
+    build.module = isLast ? std::move(model->module) : OwningOpRef(model->module->clone());
+  }
   return llvm::Error::success();
 }
 
-llvm::Error Compilation::runPasses(StringRef phase,
-                                   function_ref<LogicalResult(PassManager &)> build) {
-  progress.begin(phase.str());
+llvm::Expected<PipelineOptions> Compilation::pipelineOf(const Build &build) const {
+  if (llvm::Error error = build.target->checkFormat(format))
+    return error;
+  PipelineOptions pipeline;
+  pipeline.format = format;
+  pipeline.groupSize = options.groupSize;
+  pipeline.asymmetric = options.asymmetric;
+  pipeline.lmHead = options.lmHead;
+  pipeline.target = build.name;
+  pipeline.maxTokens = options.maxTokens ? options.maxTokens : build.target->defaultMaxTokens();
+  pipeline.maxLogitRows = build.target->defaultMaxLogitRows();
+  pipeline.maxContext = maxContext();
+  pipeline.buckets = options.buckets;
+  // Beside a GPU the CPU has no say in a table that only GPUs take.
+  if (builds.size() == 1 || kindOf(build.name) != "cpu")
+    pipeline.schedule = options.schedule;
+  pipeline.disabledFusions = options.disabledFusions;
+  return pipeline;
+}
+
+/// Names the target where there are several.
+void Compilation::begin(StringRef phase, const Build &build) {
+  progress.begin(builds.size() == 1 ? phase.str() : (phase + " for " + build.name).str());
+}
+
+llvm::Error Compilation::runPasses(StringRef phase, Build &build,
+                                   function_ref<LogicalResult(PassManager &)> add) {
+  begin(phase, build);
   PassManager manager(context.get());
   if (!options.dumpFolder.empty())
     manager.enableIRPrintingToFileTree([](Pass *, Operation *) { return false; },
                                        [](Pass *, Operation *) { return true; },
                                        /*printModuleScope=*/true, /*printAfterOnlyOnChange=*/true,
                                        /*printAfterOnlyOnFailure=*/false, options.dumpFolder);
-  if (failed(build(manager)) || failed(manager.run(*model->module)))
+  if (failed(add(manager)) || failed(manager.run(*build.module)))
     return diagnostics->take();
   return llvm::Error::success();
 }
 
-llvm::Error Compilation::lower() {
+llvm::Error Compilation::lower(Build &build) {
   std::string unknownFusion;
-  if (llvm::Error error = runPasses("optimise the model", [&](PassManager &manager) {
-        return buildModelPipeline(manager, pipeline, unknownFusion);
+  if (llvm::Error error = runPasses("optimise the model", build, [&](PassManager &manager) {
+        return buildModelPipeline(manager, build.pipeline, unknownFusion);
       }))
     return unknownFusion.empty()
                ? std::move(error)
                : (llvm::consumeError(std::move(error)), llvm::createStringError(unknownFusion));
-  collectNotes();
-  return runPasses("plan the kernels", [&](PassManager &manager) {
-    buildKernelPipeline(manager, pipeline);
+  collectNotes(build);
+  return runPasses("plan the kernels", build, [&](PassManager &manager) {
+    buildKernelPipeline(manager, build.pipeline);
     return success();
   });
 }
 
-void Compilation::collectNotes() {
-  for (const std::string &note : model->notes)
-    manifest.mutable_report()->add_notes(note);
-  model->module->walk([&](WeightOp weight) {
+void Compilation::collectNotes(Build &build) {
+  if (&build == &builds.front())
+    for (const std::string &note : model->notes)
+      manifest.mutable_report()->add_notes(note);
+  build.module->walk([&](WeightOp weight) {
     if (auto note = weight->getAttrOfType<StringAttr>("qopt.note"))
-      manifest.mutable_report()->add_notes(
-          (cast<FlatSymbolRefAttr>(weight.getSources()[0]).getValue() + ": " + note.getValue()).str());
+      addNote((cast<FlatSymbolRefAttr>(weight.getSources()[0]).getValue() + ": " + note.getValue()).str());
   });
 }
 
+/// Most notes are the same for every target.
+void Compilation::addNote(const std::string &note) {
+  if (builds.size() == 1 || !llvm::is_contained(manifest.report().notes(), note))
+    manifest.mutable_report()->add_notes(note);
+}
+
 /// What the target can write.
-llvm::Error Compilation::checkEmit() const {
-  std::vector<std::string> kinds = target->emitKinds();
+llvm::Error Compilation::checkEmit(const Build &build) const {
+  std::vector<std::string> kinds = build.target->emitKinds();
   for (const char *kind : {"qopt", "kernel", "artifact"})
     kinds.push_back(kind);
   if (llvm::is_contained(kinds, options.emit))
     return llvm::Error::success();
-  return llvm::createStringError("target '" + options.target + "' can't emit " + options.emit +
+  return llvm::createStringError("target '" + build.name + "' can't emit " + options.emit +
                                  ", expected one of " + llvm::join(kinds, ", "));
 }
 
@@ -196,7 +264,7 @@ void Compilation::describeModel() {
   manifest.set_producer("qopt " QOPT_VERSION);
   artifact::Model &described = *manifest.mutable_model();
   described.set_name(model->name);
-  described.set_format(pipeline.format);
+  described.set_format(format);
   described.set_vocab_size(config.vocabSize);
   described.set_max_context(maxContext());
   described.set_hidden_size(config.hiddenSize);
@@ -210,11 +278,6 @@ void Compilation::describeModel() {
     parameters += tensor->rows() * tensor->rowSize();
   described.set_num_parameters(parameters);
 
-  TargetDescription machine = target->describe();
-  manifest.mutable_target()->set_name(machine.name);
-  manifest.mutable_target()->set_triple(machine.triple);
-  for (const std::string &feature : machine.features)
-    manifest.mutable_target()->add_features(feature);
   *manifest.mutable_tokenizer() = std::move(model->tokenizer);
   *manifest.mutable_chat_template() = std::move(model->chatTemplate);
   *manifest.mutable_generation() = model->generation;
@@ -222,7 +285,7 @@ void Compilation::describeModel() {
   artifact::Provenance &provenance = *manifest.mutable_provenance();
   provenance.set_source_kind(model->sourceKind);
   provenance.set_source_hash(model->sourceHash);
-  provenance.add_options("--format " + pipeline.format);
+  provenance.add_options("--format " + format);
   provenance.add_options("--target " + options.target);
   if (options.lmHead != "native")
     provenance.add_options("--lm-head " + options.lmHead);
@@ -244,30 +307,79 @@ std::string Compilation::outputName() const {
   return (stem.empty() || stem == "." ? "model" : stem) + ".qopt";
 }
 
-/// Compiles the kernels and fills the manifest, but for the sections.
-llvm::Expected<std::string> Compilation::generateCode(WeightImages &images) {
-  llvm::Expected<CompiledCode> code = target->compile(*model->module, options.cacheFolder);
+static void describe(const TargetDescription &machine, artifact::Target &target) {
+  target.set_name(machine.name);
+  target.set_triple(machine.triple);
+  for (const std::string &feature : machine.features)
+    target.add_features(feature);
+}
+
+/// Compiles the kernels and fills a program of the manifest, but for the sections.
+llvm::Error Compilation::generateCode(Build &build) {
+  begin("generate code", build);
+  if (failed(build.target->lower(*build.module)))
+    return diagnostics->take();
+  llvm::Expected<CompiledCode> code = build.target->compile(*build.module, options.cacheFolder);
   if (!code)
     return code.takeError();
   progress.advance(0, code->bytes.size());
   progress.note(std::to_string(code->kernels.size()) + " kernels, " +
                 std::to_string(code->cached) + " of them from the cache");
-  describeModel();
-  if (failed(buildManifest(*model->module, *target, *code, manifest, images)))
+  artifact::Program &program = *manifest.add_programs();
+  describe(build.target->describe(), *program.mutable_target());
+  if (failed(buildProgram(*build.module, *build.target, *code, program, build.images)))
     return diagnostics->take();
-  return std::move(code->bytes);
+  build.code = std::move(code->bytes);
+  return llvm::Error::success();
+}
+
+llvm::Error Compilation::generateCode() {
+  for (Build &build : builds)
+    if (llvm::Error error = generateCode(build))
+      return error;
+  describeModel();
+  return llvm::Error::success();
 }
 
 /// Every kernel and the report, but no file of the model.
 llvm::Expected<std::string> Compilation::checkCode() {
-  WeightImages images;
-  llvm::Expected<std::string> code = generateCode(images);
-  if (!code)
-    return code.takeError();
+  if (llvm::Error error = generateCode())
+    return error;
   progress.end();
   if (llvm::Error error = writeReport())
     return error;
   return "";
+}
+
+llvm::Error Compilation::writeCode(ArtifactWriter &writer, const Build &build,
+                                   artifact::Program &program) {
+  if (Status status = writer.beginSection(); !status)
+    return toError(status);
+  if (Status status = writer.append(asBytes(build.code)); !status)
+    return toError(status);
+  Result<artifact::Section> section = writer.endSection();
+  if (!section)
+    return toError(section.status());
+  *program.mutable_code() = *section;
+  return llvm::Error::success();
+}
+
+llvm::Error Compilation::writeSections(ArtifactWriter &writer) {
+  SharedSections shared;
+  for (auto [index, build] : llvm::enumerate(builds)) {
+    artifact::Program &program = *manifest.mutable_programs(static_cast<int>(index));
+    if (llvm::Error error = writeCode(writer, build, program))
+      return error;
+    begin("pack weights", build);
+    // The report lists each linear once, as the first target has it.
+    artifact::Report unused;
+    artifact::Report &report = index == 0 ? *manifest.mutable_report() : unused;
+    if (llvm::Error error = packWeights(build.images, *build.target, model->weights,
+                                        {.keep = format == "keep", .threads = options.threads},
+                                        writer, program, report, shared, progress))
+      return error;
+  }
+  return llvm::Error::success();
 }
 
 llvm::Expected<std::string> Compilation::writeArtifact() {
@@ -275,22 +387,9 @@ llvm::Expected<std::string> Compilation::writeArtifact() {
   Result<ArtifactWriter> writer = ArtifactWriter::create(path);
   if (!writer)
     return toError(writer.status());
-  WeightImages images;
-  llvm::Expected<std::string> code = generateCode(images);
-  if (!code)
-    return code.takeError();
-  if (Status status = writer->beginSection(); !status)
-    return toError(status);
-  if (Status status = writer->append(asBytes(*code)); !status)
-    return toError(status);
-  Result<artifact::Section> section = writer->endSection();
-  if (!section)
-    return toError(section.status());
-  *manifest.mutable_code() = *section;
-  if (llvm::Error error =
-          packWeights(images, *target, model->weights,
-                      {.keep = pipeline.format == "keep", .threads = options.threads}, *writer,
-                      manifest, progress))
+  if (llvm::Error error = generateCode())
+    return error;
+  if (llvm::Error error = writeSections(*writer))
     return error;
   if (Status status = writer->finish(manifest); !status)
     return toError(status);
@@ -300,13 +399,24 @@ llvm::Expected<std::string> Compilation::writeArtifact() {
   return path;
 }
 
+static nlohmann::ordered_json kernelReport(const artifact::Kernel &kernel) {
+  nlohmann::ordered_json entry = {{"entry", kernel.entry()},
+                                  {"op", kernel.op()},
+                                  {"schedule", kernel.schedule()},
+                                  {"reason", kernel.reason()}};
+  if (kernel.has_object())
+    entry.update({{"registers", kernel.object().registers()},
+                  {"spill_bytes", kernel.object().spill_bytes()},
+                  {"shared_bytes", kernel.object().shared_bytes()}});
+  return entry;
+}
+
 llvm::Error Compilation::writeReport() {
   if (options.reportFile.empty())
     return llvm::Error::success();
   nlohmann::ordered_json report;
   report["model"] = manifest.model().name();
   report["format"] = manifest.model().format();
-  report["target"] = manifest.target().name();
   report["notes"] = std::vector<std::string>(manifest.report().notes().begin(),
                                              manifest.report().notes().end());
   for (const artifact::LinearReport &linear : manifest.report().linears()) {
@@ -316,16 +426,11 @@ llvm::Error Compilation::writeReport() {
       entry["weight_sqnr_db"] = linear.weight_sqnr_db();
     report["linears"].push_back(std::move(entry));
   }
-  for (const artifact::Kernel &kernel : manifest.kernels()) {
-    nlohmann::ordered_json entry = {{"entry", kernel.entry()},
-                                    {"op", kernel.op()},
-                                    {"schedule", kernel.schedule()},
-                                    {"reason", kernel.reason()}};
-    if (kernel.has_object())
-      entry.update({{"registers", kernel.object().registers()},
-                    {"spill_bytes", kernel.object().spill_bytes()},
-                    {"shared_bytes", kernel.object().shared_bytes()}});
-    report["kernels"].push_back(std::move(entry));
+  for (const artifact::Program &program : manifest.programs()) {
+    nlohmann::ordered_json entry = {{"name", program.target().name()}};
+    for (const artifact::Kernel &kernel : program.kernels())
+      entry["kernels"].push_back(kernelReport(kernel));
+    report["targets"].push_back(std::move(entry));
   }
   return llvm::writeToOutput(options.reportFile, [&](raw_ostream &out) {
     out << report.dump(2) << "\n";
@@ -345,22 +450,24 @@ llvm::Expected<std::string> Compilation::print(function_ref<void(raw_ostream &)>
 }
 
 llvm::Expected<std::string> Compilation::run() {
-  auto printModule = [&](raw_ostream &out) { model->module->print(out); };
   if (llvm::Error error = import())
     return error;
+  Build &first = builds.front();
+  auto printModule = [&](raw_ostream &out) { first.module->print(out); };
   if (options.emit == "qopt")
     return print(printModule);
-  if (llvm::Error error = lower())
-    return error;
+  for (Build &build : builds)
+    if (llvm::Error error = lower(build))
+      return error;
   if (options.emit == "kernel")
     return print(printModule);
-  progress.begin("generate code");
-  if (failed(target->lower(*model->module)))
-    return diagnostics->take();
   if (options.emit == "artifact")
     return options.codeOnly ? checkCode() : writeArtifact();
+  begin("generate code", first);
+  if (failed(first.target->lower(*first.module)))
+    return diagnostics->take();
   llvm::Expected<std::string> text =
-      target->emit(*model->module, options.emit, options.cacheFolder);
+      first.target->emit(*first.module, options.emit, options.cacheFolder);
   if (!text)
     return text.takeError();
   return print([&](raw_ostream &out) { out << *text; });
@@ -369,11 +476,14 @@ llvm::Expected<std::string> Compilation::run() {
 llvm::Expected<PlannedModel> Compilation::plan() {
   if (llvm::Error error = import())
     return error;
-  if (llvm::Error error = lower())
+  Build &build = builds.front();
+  if (builds.size() > 1)
+    return llvm::createStringError("expected one target, found '" + options.target + "'");
+  if (llvm::Error error = lower(build))
     return error;
   progress.end();
   diagnostics.reset(); // it belongs to the context, which leaves
-  return PlannedModel{std::move(context), std::move(model->module)};
+  return PlannedModel{std::move(context), std::move(build.module)};
 }
 
 llvm::Expected<PlannedModel> qopt::planModel(const CompileOptions &options, Progress &progress) {

@@ -56,7 +56,8 @@ void qopt::addCompileCommand(CLI::App &program) {
                    "number format (keep where the source is quantized, else bf16)")
       ->check(CLI::IsMember({"fp32", "bf16", "w8a8-fp8", "w8a8-int8", "w4a16", "keep"}));
   command->add_option("--target", options->target,
-                      "cpu (this one), cpu:x86-64-v2, -v3, -v4, cpu:znver4, cuda:sm_90a")
+                      "cpu (this one), cpu:x86-64-v2, -v3, -v4, cpu:znver4, cuda:sm_90a; or one of "
+                      "each kind, with a comma between, for an artifact that runs on both")
       ->capture_default_str();
   command->add_option("--group-size", options->groupSize,
                       "w4a16: elements of K that share a scale (128, or else 64 or 32)")

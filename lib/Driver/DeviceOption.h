@@ -14,7 +14,7 @@ namespace qopt {
 
 /// `--device` into \p device, for ModelOptions::device.
 inline void addDeviceOption(CLI::App &command, std::string &device) {
-  command.add_option("--device", device, "auto (the artifact's target), cpu, cuda or cuda:N")
+  command.add_option("--device", device, "auto (a GPU where the artifact and the machine have one, else the CPU), cpu, cuda or cuda:N")
       ->capture_default_str();
 }
 

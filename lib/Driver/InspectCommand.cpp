@@ -107,10 +107,10 @@ const char *kindName(const artifact::Plan &plan) {
   return plan.kind() == artifact::Plan::DECODE ? "decode" : "mixed";
 }
 
-std::string argumentText(const artifact::Manifest &manifest, const artifact::Argument &argument) {
+std::string argumentText(const artifact::Program &program, const artifact::Argument &argument) {
   switch (argument.value_case()) {
   case artifact::Argument::kWeight:
-    return manifest.weights(argument.weight()).name();
+    return program.weights(argument.weight()).name();
   case artifact::Argument::kArenaOffset:
     return "arena+" + std::to_string(argument.arena_offset());
   case artifact::Argument::kInput:
@@ -139,14 +139,14 @@ template <typename Strings> Json list(const Strings &strings) {
   return std::vector<std::string>(strings.begin(), strings.end());
 }
 
-Json planJson(const artifact::Manifest &manifest, const artifact::Plan &plan) {
+Json planJson(const artifact::Program &program, const artifact::Plan &plan) {
   Json launches = Json::array();
   for (const artifact::Launch &launch : plan.launches()) {
     Json arguments = Json::array();
     for (const artifact::Argument &argument : launch.args())
-      arguments.push_back(argumentText(manifest, argument));
+      arguments.push_back(argumentText(program, argument));
     Json entry = {{"name", launch.name()},
-                  {"entry", manifest.kernels(launch.kernel()).entry()},
+                  {"entry", program.kernels(launch.kernel()).entry()},
                   {"units_static", launch.units_static()},
                   {"units_per_token", launch.units_per_token()},
                   {"units_per_logit_row", launch.units_per_logit_row()},
@@ -208,6 +208,33 @@ Json kernelJson(const artifact::Kernel &kernel) {
   return result;
 }
 
+Json programJson(const artifact::Program &program) {
+  Json result = {{"target",
+                  {{"name", program.target().name()},
+                   {"triple", program.target().triple()},
+                   {"features", list(program.target().features())}}},
+                 {"kv_cache",
+                  {{"page_tokens", program.kv_cache().page_tokens()},
+                   {"page_bytes", program.kv_cache().page_bytes()},
+                   {"dtype", program.kv_cache().dtype()}}},
+                 {"state_bytes", program.state_bytes()},
+                 {"code", sectionJson(program.code())},
+                 {"weights", Json::array()},
+                 {"kernels", Json::array()},
+                 {"plans", Json::array()}};
+  for (const artifact::Weight &weight : program.weights())
+    result["weights"].push_back({{"name", weight.name()},
+                                 {"type", weight.type()},
+                                 {"layout", weight.layout()},
+                                 {"sources", list(weight.sources())},
+                                 {"section", sectionJson(weight.section())}});
+  for (const artifact::Kernel &kernel : program.kernels())
+    result["kernels"].push_back(kernelJson(kernel));
+  for (const artifact::Plan &plan : program.plans())
+    result["plans"].push_back(planJson(program, plan));
+  return result;
+}
+
 Json toJson(const Artifact &artifact) {
   const artifact::Manifest &manifest = artifact.manifest();
   const artifact::Model &model = manifest.model();
@@ -225,28 +252,9 @@ Json toJson(const Artifact &artifact) {
                    {"head_dim", model.head_dim()},
                    {"vocabulary", model.vocab_size()},
                    {"max_context", model.max_context()}}},
-                 {"target",
-                  {{"name", manifest.target().name()},
-                   {"triple", manifest.target().triple()},
-                   {"features", list(manifest.target().features())}}},
-                 {"kv_cache",
-                  {{"page_tokens", manifest.kv_cache().page_tokens()},
-                   {"page_bytes", manifest.kv_cache().page_bytes()},
-                   {"dtype", manifest.kv_cache().dtype()}}},
-                 {"code", sectionJson(manifest.code())},
-                 {"weights", Json::array()},
-                 {"kernels", Json::array()},
-                 {"plans", Json::array()}};
-  for (const artifact::Weight &weight : manifest.weights())
-    result["weights"].push_back({{"name", weight.name()},
-                                 {"type", weight.type()},
-                                 {"layout", weight.layout()},
-                                 {"sources", list(weight.sources())},
-                                 {"section", sectionJson(weight.section())}});
-  for (const artifact::Kernel &kernel : manifest.kernels())
-    result["kernels"].push_back(kernelJson(kernel));
-  for (const artifact::Plan &plan : manifest.plans())
-    result["plans"].push_back(planJson(manifest, plan));
+                 {"programs", Json::array()}};
+  for (const artifact::Program &program : manifest.programs())
+    result["programs"].push_back(programJson(program));
   result["tokenizer"] = tokenizerJson(manifest.tokenizer());
   result["chat_template"] = manifest.chat_template().source();
   result["generation"] = generationJson(manifest.generation());
@@ -257,30 +265,30 @@ Json toJson(const Artifact &artifact) {
   return result;
 }
 
-void printMemory(const artifact::Manifest &manifest) {
-  const artifact::KvCache &cache = manifest.kv_cache();
-  uint64_t pages = (manifest.model().max_context() + cache.page_tokens() - 1) / cache.page_tokens();
+void printMemory(const artifact::Model &model, const artifact::Program &program) {
+  const artifact::KvCache &cache = program.kv_cache();
+  uint64_t pages = (model.max_context() + cache.page_tokens() - 1) / cache.page_tokens();
   std::printf("\nmemory\n");
-  for (const artifact::Plan &plan : manifest.plans())
+  for (const artifact::Plan &plan : program.plans())
     std::printf("  arena, %ssteps of up to %u tokens: %.1f MB\n",
                 plan.kind() == artifact::Plan::DECODE ? "decode " : "", plan.max_tokens(),
                 megabytes(plan.arena_bytes()));
-  if (manifest.state_bytes())
-    std::printf("  state: %.1f MB\n", megabytes(manifest.state_bytes()));
+  if (program.state_bytes())
+    std::printf("  state: %.1f MB\n", megabytes(program.state_bytes()));
   std::printf(
       "  kv cache: pages of %u tokens, %.2f MB each (%s); a full context of %u tokens %.1f MB\n",
       cache.page_tokens(), megabytes(cache.page_bytes()), plain(cache.dtype()).c_str(),
-      manifest.model().max_context(), megabytes(pages * cache.page_bytes()));
+      model.max_context(), megabytes(pages * cache.page_bytes()));
 }
 
-void printKernels(const artifact::Manifest &manifest) {
-  std::vector<int> launches(manifest.kernels_size());
-  for (const artifact::Plan &plan : manifest.plans())
+void printKernels(const artifact::Program &program) {
+  std::vector<int> launches(program.kernels_size());
+  for (const artifact::Plan &plan : program.plans())
     for (const artifact::Launch &launch : plan.launches())
       ++launches[launch.kernel()];
   std::printf("\nkernels (launches over all plans)\n");
-  for (int i = 0; i < manifest.kernels_size(); ++i) {
-    const artifact::Kernel &kernel = manifest.kernels(i);
+  for (int i = 0; i < program.kernels_size(); ++i) {
+    const artifact::Kernel &kernel = program.kernels(i);
     std::printf("  %4d x %s\n", launches[i], kernel.entry().c_str());
     if (kernel.has_object())
       std::printf("         %u registers, %u bytes spilled, %u bytes of static shared memory\n",
@@ -305,25 +313,45 @@ std::string gridText(const artifact::Launch &launch) {
          std::to_string(grid.shared_bytes()) + " bytes>>>";
 }
 
-void printPlan(const artifact::Manifest &manifest, const artifact::Plan &plan) {
+void printPlan(const artifact::Program &program, const artifact::Plan &plan) {
   std::printf("\n%splan for up to %u tokens: %d launches\n",
               plan.kind() == artifact::Plan::DECODE ? "decode " : "", plan.max_tokens(),
               plan.launches_size());
   for (const artifact::Launch &launch : plan.launches()) {
     std::printf("  %-44s %s(", plain(launch.name()).c_str(),
-                manifest.kernels(launch.kernel()).entry().c_str());
+                program.kernels(launch.kernel()).entry().c_str());
     for (int i = 0; i < launch.args_size(); ++i)
-      std::printf("%s%s", i ? ", " : "", plain(argumentText(manifest, launch.args(i))).c_str());
+      std::printf("%s%s", i ? ", " : "", plain(argumentText(program, launch.args(i))).c_str());
     std::printf(")%s\n", gridText(launch).c_str());
   }
 }
 
-void printWeights(const artifact::Manifest &manifest) {
+void printWeights(const artifact::Program &program) {
   std::printf("\nweights\n");
-  for (const artifact::Weight &weight : manifest.weights())
+  for (const artifact::Weight &weight : program.weights())
     std::printf("  %-64s %9.2f MB  %s %s\n", plain(weight.name()).c_str(),
                 megabytes(weight.section().size()), plain(weight.type()).c_str(),
                 plain(weight.layout()).c_str());
+}
+
+void printTarget(const artifact::Target &target) {
+  std::printf("target  %s (%s), needs", plain(target.name()).c_str(), plain(target.triple()).c_str());
+  for (const std::string &feature : target.features())
+    std::printf(" %s", plain(feature).c_str());
+  std::printf("\n");
+}
+
+void printProgram(const artifact::Manifest &manifest, const artifact::Program &program,
+                  const InspectOptions &options) {
+  if (manifest.programs_size() > 1)
+    std::printf("\nprogram for %s\n", plain(program.target().name()).c_str());
+  printMemory(manifest.model(), program);
+  printKernels(program);
+  if (options.weights)
+    printWeights(program);
+  if (options.plan)
+    for (const artifact::Plan &plan : program.plans())
+      printPlan(program, plan);
 }
 
 void printText(const Artifact &artifact, const InspectOptions &options) {
@@ -338,21 +366,14 @@ void printText(const Artifact &artifact, const InspectOptions &options) {
   std::printf("        %u layers, hidden %u, intermediate %u, %u heads and %u kv heads of %u\n",
               model.num_layers(), model.hidden_size(), model.intermediate_size(), model.num_heads(),
               model.num_kv_heads(), model.head_dim());
-  std::printf("target  %s (%s), needs", plain(manifest.target().name()).c_str(),
-              plain(manifest.target().triple()).c_str());
-  for (const std::string &feature : manifest.target().features())
-    std::printf(" %s", plain(feature).c_str());
-  std::printf("\nsource  %s %s\n", plain(manifest.provenance().source_kind()).c_str(),
+  for (const artifact::Program &program : manifest.programs())
+    printTarget(program.target());
+  std::printf("source  %s %s\n", plain(manifest.provenance().source_kind()).c_str(),
               plain(manifest.provenance().source_hash()).c_str());
   for (const std::string &note : manifest.report().notes())
     std::printf("note    %s\n", plain(note).c_str());
-  printMemory(manifest);
-  printKernels(manifest);
-  if (options.weights)
-    printWeights(manifest);
-  if (options.plan)
-    for (const artifact::Plan &plan : manifest.plans())
-      printPlan(manifest, plan);
+  for (const artifact::Program &program : manifest.programs())
+    printProgram(manifest, program, options);
 }
 
 void inspect(const InspectOptions &options) {

@@ -24,6 +24,7 @@ struct Image {
   std::unique_ptr<TilePacker> packer; ///< null for a vector
   MemRefType vector;
   SmallVector<const WeightTensor *> sources;
+  size_t weight = 0; ///< index into the program's weights
   uint64_t work = 0; ///< of all of it, in units of the progress
 
   int64_t pieces() const { return packer ? llvm::divideCeil(packer->tiles(), tilesAtOnce()) : 1; }
@@ -80,9 +81,9 @@ static llvm::Error make(const Image &image, Piece &piece) {
   return image.packer->pack(first, piece.bytes, piece.sides, piece.energies);
 }
 
-static void report(const artifact::Weight &weight, const ErrorEnergy &energy,
-                   artifact::Manifest &manifest) {
-  artifact::LinearReport &linear = *manifest.mutable_report()->add_linears();
+static void addLinear(const artifact::Weight &weight, const ErrorEnergy &energy,
+                      artifact::Report &report) {
+  artifact::LinearReport &linear = *report.add_linears();
   linear.set_name(weight.name());
   linear.set_scheme(weight.type());
   linear.set_bytes(weight.section().size());
@@ -90,22 +91,37 @@ static void report(const artifact::Weight &weight, const ErrorEnergy &energy,
     linear.set_weight_sqnr_db(energy.sqnr());
 }
 
+/// What says the bytes of an image that no target packs in its own way; empty else.
+static std::string shareKey(kernel::WeightOp op, const artifact::Weight &weight) {
+  auto packed = dyn_cast<kernel::PackedType>(op.getType());
+  if (packed && packed.getLayout().getKind() != kernel::LayoutKind::RowMajor)
+    return "";
+  return weight.name() + ": " + weight.type();
+}
+
 llvm::Error qopt::packWeights(const WeightImages &ops, const Target &target,
                               const WeightStore &weights, const PackOptions &options, ArtifactWriter &writer,
-                              artifact::Manifest &manifest, Progress &progress) {
+                              artifact::Program &program, artifact::Report &report,
+                              SharedSections &shared, Progress &progress) {
   std::vector<Image> images;
   std::vector<std::pair<size_t, int64_t>> pieces; // image, index
   uint64_t work = 0;
-  for (kernel::WeightOp op : ops) {
+  for (auto [number, op] : llvm::enumerate(ops)) {
+    artifact::Weight &weight = *program.mutable_weights(static_cast<int>(number));
+    if (auto found = shared.find(shareKey(op, weight)); found != shared.end()) {
+      *weight.mutable_section() = found->second;
+      continue;
+    }
     llvm::Expected<Image> image = prepare(op, target, weights, options.keep);
     if (!image)
       return image.takeError();
+    image->weight = number;
     work += image->work;
     for (int64_t index = 0; index < image->pieces(); ++index)
       pieces.emplace_back(images.size(), index);
     images.push_back(std::move(*image));
   }
-  progress.begin("pack weights", work);
+  progress.setTotal(work);
 
   ErrorEnergy energy; // of the image that is being written
   std::vector<char> sides;
@@ -131,10 +147,12 @@ llvm::Error qopt::packWeights(const WeightImages &ops, const Target &target,
     Result<artifact::Section> section = writer.endSection();
     if (!section)
       return toError(section.status());
-    artifact::Weight &weight = *manifest.mutable_weights(static_cast<int>(piece.image));
+    artifact::Weight &weight = *program.mutable_weights(static_cast<int>(image.weight));
     *weight.mutable_section() = *section;
+    if (std::string key = shareKey(ops[image.weight], weight); !key.empty())
+      shared[key] = *section;
     if (image.packer)
-      report(weight, energy, manifest);
+      addLinear(weight, energy, report);
     return llvm::Error::success();
   };
   unsigned threads =

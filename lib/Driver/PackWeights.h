@@ -11,6 +11,8 @@
 #include "qopt/Driver/Progress.h"
 #include "qopt/Frontend/Weights.h"
 #include "qopt/Runtime/ArtifactWriter.h"
+#include <map>
+#include <string>
 
 namespace qopt {
 
@@ -19,12 +21,18 @@ struct PackOptions {
   unsigned threads = 0; ///< 0: as many as there are cores
 };
 
-/// Writes a section for each image, in order, and says in the manifest where it
-/// is and what quantization cost. A few MiB for each thread are in memory at
+/// The sections of images that are the same for every target, by sources, type and
+/// layout: vectors and row-major matrices.
+using SharedSections = std::map<std::string, artifact::Section>;
+
+/// Writes a section for each image, in order, and says in the program where it is;
+/// in the report what quantization cost. An image in `shared` is not written again;
+/// those that may be shared are added to it. A few MiB for each thread are in memory at
 /// once, beside the pages of the sources.
 llvm::Error packWeights(const WeightImages &images, const Target &target,
                         const WeightStore &weights, const PackOptions &options, ArtifactWriter &writer,
-                        artifact::Manifest &manifest, Progress &progress);
+                        artifact::Program &program, artifact::Report &report,
+                        SharedSections &shared, Progress &progress);
 
 } // namespace qopt
 

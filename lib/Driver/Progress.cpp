@@ -31,6 +31,8 @@ void Progress::begin(std::string phase, uint64_t total) {
     show(false);
 }
 
+void Progress::setTotal(uint64_t total) { total_ = total; }
+
 void Progress::advance(uint64_t units, uint64_t bytes) {
   done_ += units;
   phases_.back().bytes += bytes;

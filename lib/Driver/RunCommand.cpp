@@ -175,6 +175,8 @@ void writeLogits(const Model &model, const RunOptions &options) {
 void run(const RunOptions &options) {
   StartupReport startup(options.startupReport);
   Model model = valueOrFail(Model::load(options.artifact, options.model));
+  if (options.stats || options.startupReport)
+    std::fprintf(stderr, "qopt: %s\n", model.placement().c_str());
   for (const StartupPhase &phase : model.startup())
     startup.print(phase.name, phase.seconds);
   startup.end("loading in all");
@@ -249,7 +251,7 @@ void qopt::addRunCommand(CLI::App &program) {
   command->add_option("--threads", options->model.threads, "threads (one for each core)");
   command->add_option("--max-context", options->maxContext, "tokens of a sequence (the model's)");
   command->add_flag("--verify", options->model.verify, "compare the hash of every section first");
-  command->add_flag("--stats", options->stats, "print tokens and tokens per second");
+  command->add_flag("--stats", options->stats, "print the device, tokens and tokens per second");
   command->add_flag("--startup-report", options->startupReport, "print the time of each phase");
   command->callback([options] { run(*options); });
 }

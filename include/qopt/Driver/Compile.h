@@ -25,7 +25,7 @@ struct CompileOptions {
   std::string model;                  ///< file, folder or ready configuration
   std::string output;                 ///< empty: named after the model
   std::string format;                 ///< empty: keep what a quantized source stores, else bf16
-  std::string target = "cpu";
+  std::string target = "cpu";         ///< or several with commas, of each kind one
   int64_t groupSize = 0;              ///< w4a16; 0 chooses
   bool asymmetric = false;            ///< w4a16
   std::string lmHead = "native";      ///< or 8bit: codes per channel

@@ -29,6 +29,8 @@ public:
   /// Ends the phase before and begins the next, of \p total units of work (0:
   /// not known).
   void begin(std::string phase, uint64_t total = 0);
+  /// Says that the phase has \p total units of work.
+  void setTotal(uint64_t total);
   /// \p units more are done, with \p bytes that came of them.
   void advance(uint64_t units, uint64_t bytes = 0);
   /// Says what was special about the phase.

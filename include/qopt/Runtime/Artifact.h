@@ -34,6 +34,7 @@ namespace qopt {
 
 namespace artifact {
 class Manifest;
+class Program;
 class Section;
 } // namespace artifact
 

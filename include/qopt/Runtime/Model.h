@@ -42,7 +42,8 @@ enum class WeightMemory {
 };
 
 struct ModelOptions {
-  /// "auto": what the artifact was compiled for; "cpu", "cuda" or "cuda:N".
+  /// "auto": the GPU where the artifact has a program for it and one is there, else the CPU;
+  /// "cpu", "cuda" or "cuda:N".
   std::string device = "auto";
   unsigned threads = 0; ///< 0: one for each core that the process may use
   bool pinThreads = true;
@@ -66,6 +67,11 @@ public:
 
   const Artifact &artifact() const;
   const artifact::Manifest &manifest() const { return artifact().manifest(); }
+  /// What runs: the program of the manifest that is for device().
+  const artifact::Program &program() const;
+  /// For people: "the program for 'cpu' on cpu, 8 threads", and why no GPU was taken if
+  /// there is a program for one.
+  std::string placement() const;
   uint32_t vocabularySize() const;
   uint32_t maxContext() const; ///< tokens
 

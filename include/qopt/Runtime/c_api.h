@@ -62,7 +62,8 @@ typedef struct qopt_model_options {
   uint32_t threads;   /**< 0: one for each core that the process may use */
   int pin_threads;    /**< bind threads to cores; default 1 */
   int verify;         /**< compare the hash of every section; default 0 */
-  const char *device; /**< "cpu", "cuda" or "cuda:N"; NULL or "auto": the artifact's target */
+  const char *device; /**< "cpu", "cuda" or "cuda:N"; NULL or "auto": a GPU if the artifact
+                          has code for one and it is there, else the CPU */
 } qopt_model_options;
 
 void qopt_model_options_init(qopt_model_options *options);

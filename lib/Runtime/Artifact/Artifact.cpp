@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <set>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -107,10 +108,14 @@ Status Artifact::verifySections() const {
     return Status::invalid("artifact '" + path_ + "' is damaged: " + name +
                            " has another hash than its manifest says");
   };
-  if (Status status = verify(manifest_->code(), "the code section"); !status)
-    return status;
-  for (const artifact::Weight &weight : manifest_->weights())
-    if (Status status = verify(weight.section(), "weight " + quoted(weight.name())); !status)
+  std::set<std::pair<uint64_t, std::string>> seen; // programs share weights
+  for (const artifact::Program &program : manifest_->programs()) {
+    if (Status status = verify(program.code(), "the code section"); !status)
       return status;
+    for (const artifact::Weight &weight : program.weights())
+      if (seen.emplace(weight.section().offset(), weight.section().hash()).second)
+        if (Status status = verify(weight.section(), "weight " + quoted(weight.name())); !status)
+          return status;
+  }
   return Status::ok();
 }

@@ -31,7 +31,7 @@ class Target;
 constexpr uint64_t sectionAlignment = 4096;
 constexpr uint64_t maxManifestSize = uint64_t(256) << 20;
 /// Raised whenever an older reader would misread a newer file.
-constexpr uint32_t formatVersion = 1;
+constexpr uint32_t formatVersion = 2;
 
 /// XXH3-128 in its canonical (big-endian) form.
 using Hash = std::array<std::byte, 16>;

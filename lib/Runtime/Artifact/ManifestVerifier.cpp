@@ -39,56 +39,57 @@ constexpr int maxTensorMaps = 4;
 
 std::string number(uint64_t value) { return std::to_string(value); }
 
+Status bounded(const std::string &name, uint64_t value, uint64_t least, uint64_t most) {
+  if (value >= least && value <= most)
+    return Status::ok();
+  return Status::invalid(name + " is " + number(value) + ", expected " + number(least) + " to " +
+                         number(most));
+}
+
 struct Range {
   uint64_t begin, end;
   std::string name;
+  int program; ///< -1: code, which is never shared
 };
 
-class Verifier {
+/// Programs may share the bytes of a weight, but all of them.
+bool isShared(const Range &a, const Range &b) {
+  return a.begin == b.begin && a.end == b.end && a.program >= 0 && b.program >= 0 &&
+         a.program != b.program;
+}
+
+/// Checks one program: what a target runs.
+class ProgramVerifier {
 public:
-  Verifier(const artifact::Manifest &manifest, uint64_t sectionsEnd)
-      : manifest_(manifest), sectionsEnd_(sectionsEnd) {}
+  ProgramVerifier(const artifact::Model &model, const artifact::Program &program,
+                  uint64_t sectionsEnd)
+      : model_(model), program_(program), sectionsEnd_(sectionsEnd) {}
 
   Status verify() {
-    for (auto check : {&Verifier::model, &Verifier::target, &Verifier::cache, &Verifier::sections,
-                       &Verifier::kernels, &Verifier::plans})
+    for (auto check : {&ProgramVerifier::target, &ProgramVerifier::cache, &ProgramVerifier::sections,
+                       &ProgramVerifier::kernels, &ProgramVerifier::plans})
       if (Status status = (this->*check)(); !status)
         return status;
     return Status::ok();
   }
 
 private:
-  static Status bounded(const std::string &name, uint64_t value, uint64_t least, uint64_t most) {
-    if (value >= least && value <= most)
-      return Status::ok();
-    return Status::invalid(name + " is " + number(value) + ", expected " + number(least) + " to " +
-                           number(most));
-  }
-
-  Status model() {
-    if (Status status =
-            bounded("vocabulary size", manifest_.model().vocab_size(), 1, maxVocabulary);
-        !status)
-      return status;
-    return bounded("maximum context", manifest_.model().max_context(), 1, maxContext);
-  }
-
   Status target() {
-    if (Status status = bounded("state bytes", manifest_.state_bytes(), 0, maxStateBytes); !status)
+    if (Status status = bounded("state bytes", program_.state_bytes(), 0, maxStateBytes); !status)
       return status;
-    cuda_ = isCUDA(manifest_.target());
+    cuda_ = isCUDA(program_.target());
     if (!cuda_)
       return Status::ok();
-    if (manifest_.target().features_size() == 1 &&
-        parseArchitecture(manifest_.target().features(0)))
+    if (program_.target().features_size() == 1 &&
+        parseArchitecture(program_.target().features(0)))
       return Status::ok();
-    return Status::invalid("target " + quoted(manifest_.target().name()) + " has " +
-                           number(manifest_.target().features_size()) +
+    return Status::invalid("target " + quoted(program_.target().name()) + " has " +
+                           number(program_.target().features_size()) +
                            " features, expected one architecture such as sm_90a");
   }
 
   Status cache() {
-    const artifact::KvCache &cache = manifest_.kv_cache();
+    const artifact::KvCache &cache = program_.kv_cache();
     if (Status status = bounded("tokens of a page", cache.page_tokens(), 1, maxPageTokens); !status)
       return status;
     if (Status status =
@@ -122,23 +123,11 @@ private:
   }
 
   Status sections() {
-    std::vector<Range> ranges;
-    auto add = [&](const artifact::Section &range, std::string name) {
-      Status status = section(range, name);
-      if (status.isOk())
-        ranges.push_back({range.offset(), range.offset() + range.size(), std::move(name)});
+    if (Status status = section(program_.code(), "code section"); !status)
       return status;
-    };
-    if (Status status = add(manifest_.code(), "code section"); !status)
-      return status;
-    for (const artifact::Weight &weight : manifest_.weights())
-      if (Status status = add(weight.section(), "weight " + quoted(weight.name())); !status)
+    for (const artifact::Weight &weight : program_.weights())
+      if (Status status = section(weight.section(), "weight " + quoted(weight.name())); !status)
         return status;
-    std::sort(ranges.begin(), ranges.end(),
-              [](const Range &a, const Range &b) { return a.begin < b.begin; });
-    for (size_t i = 1; i < ranges.size(); ++i)
-      if (ranges[i].begin < ranges[i - 1].end)
-        return Status::invalid(ranges[i].name + " overlaps " + ranges[i - 1].name);
     return Status::ok();
   }
 
@@ -147,7 +136,7 @@ private:
     auto identifier = [](char c) {
       return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
     };
-    for (const artifact::Kernel &kernel : manifest_.kernels()) {
+    for (const artifact::Kernel &kernel : program_.kernels()) {
       const std::string &entry = kernel.entry();
       if (entry.empty() || entry.size() > maxEntryLength ||
           !std::all_of(entry.begin(), entry.end(), identifier))
@@ -167,7 +156,7 @@ private:
     if (!cuda_)
       return Status::ok();
     const artifact::CodeObject &object = kernel.object();
-    uint64_t size = manifest_.code().size();
+    uint64_t size = program_.code().size();
     if (object.size() == 0 || object.offset() % bufferAlignment != 0 || object.offset() > size ||
         object.size() > size - object.offset())
       return Status::invalid("its code object has " + number(object.size()) + " bytes at " +
@@ -177,7 +166,7 @@ private:
 
   Status plans() {
     uint64_t before[2] = {0, 0}; // tokens of the last plan of each kind
-    for (const artifact::Plan &plan : manifest_.plans()) {
+    for (const artifact::Plan &plan : program_.plans()) {
       if (plan.kind() != artifact::Plan::MIXED && plan.kind() != artifact::Plan::DECODE)
         return Status::invalid("plan kind " + std::to_string(plan.kind()) + " is unknown");
       Status status = this->plan(plan, before[plan.kind()]);
@@ -216,7 +205,7 @@ private:
       return Status::invalid("it has an offset of tokens or of log-probabilities, expected both");
     uint64_t rows = plan.max_logit_rows();
     if (Status status =
-            output("logits", plan.logits_offset(), rows * manifest_.model().vocab_size() * 4, plan);
+            output("logits", plan.logits_offset(), rows * model_.vocab_size() * 4, plan);
         !status || !plan.has_tokens_offset())
       return status;
     if (Status status = output("tokens", plan.tokens_offset(), rows * 4, plan); !status)
@@ -234,9 +223,9 @@ private:
   }
 
   Status launch(const artifact::Launch &launch, const artifact::Plan &plan) {
-    if (launch.kernel() >= uint64_t(manifest_.kernels_size()))
+    if (launch.kernel() >= uint64_t(program_.kernels_size()))
       return Status::invalid("kernel index is " + number(launch.kernel()) +
-                             ", expected less than " + number(manifest_.kernels_size()));
+                             ", expected less than " + number(program_.kernels_size()));
     if (launch.args_size() > maxArguments)
       return Status::invalid("there are " + number(launch.args_size()) +
                              " arguments, expected at most " + number(maxArguments));
@@ -269,7 +258,7 @@ private:
                              ", which is unknown");
     if (grid.rows() == artifact::Grid::QUERY_TILES && plan.query_tile() == 0)
       return Status::invalid("its grid counts query tiles, which the plan doesn't have");
-    uint64_t shared = manifest_.kernels(launch.kernel()).object().shared_bytes();
+    uint64_t shared = program_.kernels(launch.kernel()).object().shared_bytes();
     const std::tuple<const char *, uint64_t, uint64_t, uint64_t> fields[] = {
         {"rows of a block", grid.rows_per_block(), 1, maxStepTokens},
         {"grid y", grid.y(), 1, maxGridYZ},
@@ -332,10 +321,10 @@ private:
   Status argument(const artifact::Argument &argument, const artifact::Plan &plan) {
     switch (argument.value_case()) {
     case artifact::Argument::kWeight:
-      if (argument.weight() < uint64_t(manifest_.weights_size()))
+      if (argument.weight() < uint64_t(program_.weights_size()))
         return Status::ok();
       return Status::invalid("weight index is " + number(argument.weight()) +
-                             ", expected less than " + number(manifest_.weights_size()));
+                             ", expected less than " + number(program_.weights_size()));
     case artifact::Argument::kArenaOffset:
       if (argument.arena_offset() < plan.arena_bytes())
         return Status::ok();
@@ -344,15 +333,15 @@ private:
     case artifact::Argument::kInput:
       return stepInput(argument.input(), plan);
     case artifact::Argument::kKvOffset:
-      if (argument.kv_offset() < manifest_.kv_cache().page_bytes())
+      if (argument.kv_offset() < program_.kv_cache().page_bytes())
         return Status::ok();
       return Status::invalid("cache offset is " + number(argument.kv_offset()) + " in a page of " +
-                             number(manifest_.kv_cache().page_bytes()));
+                             number(program_.kv_cache().page_bytes()));
     case artifact::Argument::kStateOffset:
-      if (argument.state_offset() < manifest_.state_bytes())
+      if (argument.state_offset() < program_.state_bytes())
         return Status::ok();
       return Status::invalid("state offset is " + number(argument.state_offset()) +
-                             " in a state of " + number(manifest_.state_bytes()));
+                             " in a state of " + number(program_.state_bytes()));
     case artifact::Argument::kTensorMap:
       return tensorMap(argument.tensor_map(), plan);
     case artifact::Argument::kConstant:
@@ -363,10 +352,57 @@ private:
     return Status::invalid("it has no value");
   }
 
-  const artifact::Manifest &manifest_;
+  const artifact::Model &model_;
+  const artifact::Program &program_;
   uint64_t sectionsEnd_;
   bool cuda_ = false; ///< the target is a GPU
 };
+
+Status verifyModel(const artifact::Model &model) {
+  if (Status status = bounded("vocabulary size", model.vocab_size(), 1, maxVocabulary); !status)
+    return status;
+  return bounded("maximum context", model.max_context(), 1, maxContext);
+}
+
+/// Nothing lies in the bytes of something else.
+Status verifyOverlaps(const artifact::Manifest &manifest) {
+  std::vector<Range> ranges;
+  auto add = [&](const artifact::Section &section, std::string name, int program) {
+    ranges.push_back({section.offset(), section.offset() + section.size(), std::move(name), program});
+  };
+  for (int i = 0; i < manifest.programs_size(); ++i) {
+    add(manifest.programs(i).code(), "code section", -1);
+    for (const artifact::Weight &weight : manifest.programs(i).weights())
+      add(weight.section(), "weight " + quoted(weight.name()), i);
+  }
+  std::stable_sort(ranges.begin(), ranges.end(), [](const Range &a, const Range &b) {
+    return std::tie(a.begin, a.end) < std::tie(b.begin, b.end);
+  });
+  for (size_t i = 1; i < ranges.size(); ++i)
+    if (ranges[i].begin < ranges[i - 1].end && !isShared(ranges[i - 1], ranges[i]))
+      return Status::invalid(ranges[i].name + " overlaps " + ranges[i - 1].name);
+  return Status::ok();
+}
+
+Status verifyPrograms(const artifact::Manifest &manifest, uint64_t sectionsEnd) {
+  if (manifest.programs_size() == 0)
+    return Status::invalid("it has no program, expected one for each target");
+  const artifact::Target *seen[2] = {nullptr, nullptr}; // of the CPU, of GPUs
+  for (const artifact::Program &program : manifest.programs()) {
+    const artifact::Target *&other = seen[isCUDA(program.target())];
+    if (other)
+      return Status::invalid("it has programs for " + quoted(other->name()) + " and " +
+                             quoted(program.target().name()) + ", expected one for each device");
+    other = &program.target();
+    Status status = ProgramVerifier(manifest.model(), program, sectionsEnd).verify();
+    if (!status && manifest.programs_size() > 1)
+      return Status::invalid("program for " + quoted(program.target().name()) + ": " +
+                             status.message());
+    if (!status)
+      return status;
+  }
+  return Status::ok();
+}
 
 } // namespace
 
@@ -390,5 +426,9 @@ std::optional<GPUArchitecture> qopt::parseArchitecture(const std::string &name) 
 }
 
 Status qopt::verifyManifest(const artifact::Manifest &manifest, uint64_t sectionsEnd) {
-  return Verifier(manifest, sectionsEnd).verify();
+  if (Status status = verifyModel(manifest.model()); !status)
+    return status;
+  if (Status status = verifyPrograms(manifest, sectionsEnd); !status)
+    return status;
+  return verifyOverlaps(manifest);
 }

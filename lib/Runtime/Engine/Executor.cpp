@@ -71,10 +71,10 @@ struct Executor::State {
 };
 
 Status Executor::State::allocate(const ExecutorOptions &options) {
-  const artifact::Manifest &manifest = model.manifest();
+  const artifact::Program &program = model.program();
   Device &device = model.device();
   uint64_t arenaBytes = 0;
-  for (const artifact::Plan &plan : manifest.plans())
+  for (const artifact::Plan &plan : program.plans())
     arenaBytes = std::max<uint64_t>(arenaBytes, plan.arena_bytes());
   uint64_t memory = device.freeBytes().value_or(availableMemory());
   recordings = options.recordings;
@@ -82,8 +82,8 @@ Status Executor::State::allocate(const ExecutorOptions &options) {
     return Status::unavailable("the plans need " + std::to_string(arenaBytes) +
                                " bytes of memory, but " + std::to_string(memory) +
                                " are available");
-  pageTokens = manifest.kv_cache().page_tokens();
-  pageBytes = manifest.kv_cache().page_bytes();
+  pageTokens = program.kv_cache().page_tokens();
+  pageBytes = program.kv_cache().page_bytes();
   Result<CacheSize> size =
       planCache(options, {model.maxContext(), pageTokens, pageBytes, memory - arenaBytes});
   if (!size)
@@ -99,10 +99,10 @@ Status Executor::State::allocate(const ExecutorOptions &options) {
 }
 
 Status Executor::State::allocatePlans(uint64_t arenaBytes, uint32_t stride) {
-  const artifact::Manifest &manifest = model.manifest();
+  const artifact::Program &program = model.program();
   Device &device = model.device();
   const std::pair<DeviceMemory *, uint64_t> buffers[] = {{&arena, arenaBytes},
-                                                         {&kept, manifest.state_bytes()}};
+                                                         {&kept, program.state_bytes()}};
   for (auto [buffer, bytes] : buffers) {
     Result<DeviceMemory> allocated = device.allocate(bytes);
     if (!allocated)
@@ -110,7 +110,7 @@ Status Executor::State::allocatePlans(uint64_t arenaBytes, uint32_t stride) {
     *buffer = std::move(*allocated);
   }
   std::vector<const artifact::Plan *> all;
-  for (const artifact::Plan &plan : manifest.plans())
+  for (const artifact::Plan &plan : program.plans())
     all.push_back(&plan);
   if (Status status = inputs.allocate(device, all, stride); !status)
     return status;

@@ -20,14 +20,19 @@ struct Model::State {
 
   // Freed in reverse: code and memory before the device, all before the mapping.
   Artifact artifact;
+  const artifact::Program *program = nullptr; ///< that runs, of the artifact
+  std::string whyNoGPU;                       ///< why "auto" didn't take the program for one
   std::unique_ptr<Device> device;
   std::vector<DeviceMemory> copies;
-  std::vector<uint64_t> weights; ///< addresses, as manifest.weights
+  std::vector<uint64_t> weights; ///< addresses, as program->weights
   std::unique_ptr<DeviceCode> code;
   std::vector<StartupPhase> startup;
 
   Status load(const ModelOptions &options);
+  const artifact::Program *find(bool cuda) const;
   Status createDevice(const ModelOptions &options);
+  Status takeGPU(const artifact::Program &cuda, const ModelOptions &options, unsigned ordinal);
+  Status takeCPU(const artifact::Program &cpu, const ModelOptions &options);
   Status loadCode();
   Status placeWeights(WeightMemory memory);
   Status copyWeights();
@@ -75,31 +80,58 @@ bool environmentSays(const char *name) {
 
 } // namespace
 
+const artifact::Program *Model::State::find(bool cuda) const {
+  for (const artifact::Program &candidate : artifact.manifest().programs())
+    if (isCUDA(candidate.target()) == cuda)
+      return &candidate;
+  return nullptr;
+}
+
 Status Model::State::createDevice(const ModelOptions &options) {
-  const artifact::Target &target = artifact.manifest().target();
   Result<DeviceChoice> choice = parseDevice(options.device);
   if (!choice)
     return choice.status();
-  bool cuda = isCUDA(target);
-  if (cuda ? !choice->cuda : !choice->cpu)
-    return Status::usage("it was compiled for " + quoted(target.name()) + ", which device " +
-                         quoted(options.device) + " can't run: compile the model with --target " +
-                         (cuda ? "cpu" : "cuda:sm_90a"));
-  std::vector<std::string> features(target.features().begin(), target.features().end());
-  if (!cuda)
-    if (Status status = checkCPU(target.triple(), features); !status)
+  const artifact::Program *cuda = find(true), *cpu = find(false);
+  if (choice->cuda && cuda) {
+    Status status = takeGPU(*cuda, options, choice->ordinal);
+    bool tryCPU = choice->cpu && cpu && status.code() == StatusCode::unavailable;
+    if (status.isOk())
       return status;
-  auto created = cuda ? createCUDADevice({.ordinal = choice->ordinal,
-                                          .architecture = features.front(),
-                                          .driver = options.cudaDriver,
-                                          .debugSync = environmentSays("QOPT_DEBUG_SYNC")})
-                      : createCPUDevice({options.threads, options.pinThreads});
-  if (!created && cuda)
-    return Status(created.status().code(), "it was compiled for " + quoted(target.name()) + ": " +
-                                               created.status().message());
+    if (!tryCPU)
+      return Status(status.code(), "it was compiled for " + quoted(cuda->target().name()) + ": " +
+                                       status.message());
+    whyNoGPU = status.message();
+  }
+  if (choice->cpu && cpu)
+    return takeCPU(*cpu, options);
+  const artifact::Program &other = *(cuda ? cuda : cpu);
+  return Status::usage("it was compiled for " + quoted(other.target().name()) + ", which device " +
+                       quoted(options.device) + " can't run: compile the model with --target " +
+                       (cuda ? "cpu" : "cuda:sm_90a") + ", or cpu,cuda:sm_90a for both");
+}
+
+Status Model::State::takeGPU(const artifact::Program &cuda, const ModelOptions &options,
+                             unsigned ordinal) {
+  auto created = createCUDADevice({.ordinal = ordinal,
+                                   .architecture = cuda.target().features(0),
+                                   .driver = options.cudaDriver,
+                                   .debugSync = environmentSays("QOPT_DEBUG_SYNC")});
   if (!created)
     return created.status();
   device = std::move(*created);
+  program = &cuda;
+  return Status::ok();
+}
+
+Status Model::State::takeCPU(const artifact::Program &cpu, const ModelOptions &options) {
+  std::vector<std::string> features(cpu.target().features().begin(), cpu.target().features().end());
+  if (Status status = checkCPU(cpu.target().triple(), features); !status)
+    return whyNoGPU.empty() ? status : Status(status.code(), "no GPU: " + whyNoGPU + "; no CPU: " + status.message());
+  auto created = createCPUDevice({options.threads, options.pinThreads});
+  if (!created)
+    return created.status();
+  device = std::move(*created);
+  program = &cpu;
   return Status::ok();
 }
 
@@ -118,11 +150,10 @@ Status Model::State::load(const ModelOptions &options) {
 }
 
 Status Model::State::loadCode() {
-  const artifact::Manifest &manifest = artifact.manifest();
   std::vector<KernelEntry> entries;
-  for (const artifact::Kernel &kernel : manifest.kernels())
+  for (const artifact::Kernel &kernel : program->kernels())
     entries.push_back({kernel.entry(), kernel.object().offset(), kernel.object().size()});
-  auto loaded = device->load(artifact.bytes(manifest.code()), manifest.code().hash(), entries);
+  auto loaded = device->load(artifact.bytes(program->code()), program->code().hash(), entries);
   if (!loaded)
     return loaded.status();
   code = std::move(*loaded);
@@ -130,11 +161,11 @@ Status Model::State::loadCode() {
 }
 
 Status Model::State::placeWeights(WeightMemory memory) {
-  bool onHost = !isCUDA(artifact.manifest().target());
+  bool onHost = !isCUDA(program->target());
   if (onHost && memory == WeightMemory::copied)
     return copyWeights();
   std::vector<std::span<const std::byte>> pieces;
-  for (const artifact::Weight &weight : artifact.manifest().weights())
+  for (const artifact::Weight &weight : program->weights())
     pieces.push_back(artifact.bytes(weight.section()));
   for (std::span<const std::byte> bytes : pieces) {
     if (onHost && memory == WeightMemory::prefaulted)
@@ -150,7 +181,7 @@ Status Model::State::placeWeights(WeightMemory memory) {
 }
 
 Status Model::State::copyWeights() {
-  for (const artifact::Weight &weight : artifact.manifest().weights()) {
+  for (const artifact::Weight &weight : program->weights()) {
     std::span<const std::byte> bytes = artifact.bytes(weight.section());
     Result<DeviceMemory> copy = device->allocate(bytes.size());
     if (!copy)
@@ -189,6 +220,14 @@ Result<Model> Model::load(Artifact artifact, const ModelOptions &options) {
 }
 
 const Artifact &Model::artifact() const { return state_->artifact; }
+const artifact::Program &Model::program() const { return *state_->program; }
+
+std::string Model::placement() const {
+  std::string text = "the program for " + quoted(program().target().name()) + " on " +
+                     state_->device->describe();
+  return state_->whyNoGPU.empty() ? text : text + " (no GPU: " + state_->whyNoGPU + ")";
+}
+
 uint32_t Model::vocabularySize() const { return manifest().model().vocab_size(); }
 uint32_t Model::maxContext() const { return manifest().model().max_context(); }
 const std::vector<StartupPhase> &Model::startup() const { return state_->startup; }

@@ -143,7 +143,7 @@ private:
   void addLaunch(const Model &model, const artifact::Launch &launch, const PlanMemory &memory,
                  const StepInputs &inputs);
 
-  const artifact::Plan *plan_; ///< of the model's manifest
+  const artifact::Plan *plan_; ///< of the model's program
   StepLayout layout_;
   std::vector<LaunchCommand> line_;
   std::vector<Scalar> scalars_;

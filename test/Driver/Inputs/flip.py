@@ -15,7 +15,7 @@ if part == "manifest":
     offset = struct.unpack_from("<Q", data, 16)[0]
 else:
     found = json.loads(subprocess.check_output(["qopt", "inspect", source, "--json"]))
-    section = found["code"] if part == "code" else found["weights"][-1]["section"]
+    section = found["programs"][0]["code"] if part == "code" else found["programs"][0]["weights"][-1]["section"]
     offset = section["offset"] + section["size"] // 2
 data[offset] ^= 1
 with open(target, "wb") as file:

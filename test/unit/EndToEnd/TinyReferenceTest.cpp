@@ -88,7 +88,8 @@ TEST_P(TinyReference, WeightsArePackedAsFromTheFolder) {
     Result<Artifact> artifact = Artifact::open(compile(folder, options(source(), format)));
     Result<Artifact> reference = Artifact::open(compile(folder, options(tinyModel(), format)));
     ASSERT_TRUE(artifact && reference);
-    const artifact::Manifest &a = artifact->manifest(), &b = reference->manifest();
+    const artifact::Program &a = artifact->manifest().programs(0),
+                            &b = reference->manifest().programs(0);
     ASSERT_EQ(a.weights_size(), b.weights_size());
     for (int i = 0; i < a.weights_size(); ++i) {
       EXPECT_EQ(a.weights(i).name(), b.weights(i).name());

@@ -39,6 +39,8 @@ std::string withManifest(const std::string &file, const artifact::Manifest &mani
   return result;
 }
 
+artifact::Program &program(artifact::Manifest &manifest) { return *manifest.mutable_programs(0); }
+
 Status open(const std::string &file) {
   Result<Artifact> artifact = Artifact::fromBytes(bytesOf(file), "toy");
   return artifact ? Status::ok() : artifact.status();
@@ -48,8 +50,8 @@ TEST(Artifact, RoundTrip) {
   std::string path = toy::write("roundtrip");
   Result<Artifact> artifact = Artifact::open(path);
   ASSERT_TRUE(artifact) << artifact.status().message();
-  EXPECT_EQ(artifact->manifest().weights_size(), 2);
-  EXPECT_EQ(artifact->bytes(artifact->manifest().code()).size(),
+  EXPECT_EQ(artifact->manifest().programs(0).weights_size(), 2);
+  EXPECT_EQ(artifact->bytes(artifact->manifest().programs(0).code()).size(),
             toy::read(QOPT_TOY_KERNELS).size());
   EXPECT_TRUE(artifact->verifySections());
   EXPECT_EQ(artifact->fileSize(), std::filesystem::file_size(path));
@@ -106,7 +108,7 @@ TEST(Artifact, VersionsAreNamed) {
   std::string file = toy::read(toy::write("version"));
   file[8] = 7;
   EXPECT_EQ(open(file).message(), "artifact 'toy' has format version 7, this runtime reads version "
-                                  "1: compile the model again with this release");
+                                  "2: compile the model again with this release");
   EXPECT_EQ(open("GGUF....").message(),
             "artifact 'toy' is not a qopt artifact: its first 8 bytes are not the magic of one");
 }
@@ -115,13 +117,13 @@ TEST(Artifact, DamagedSectionIsNamed) {
   std::string file = toy::read(toy::write("section"));
   Result<Artifact> artifact = Artifact::fromBytes(bytesOf(file), "toy");
   ASSERT_TRUE(artifact);
-  uint64_t weight = artifact->manifest().weights(1).section().offset();
+  uint64_t weight = artifact->manifest().programs(0).weights(1).section().offset();
   file[weight + 5] ^= 1;
   Status status = artifact->verifySections();
   EXPECT_EQ(status.message(), "artifact 'toy' is damaged: weight 'project' has another hash than "
                               "its manifest says");
   file[weight + 5] ^= 1;
-  file[artifact->manifest().code().offset()] ^= 1;
+  file[artifact->manifest().programs(0).code().offset()] ^= 1;
   EXPECT_EQ(artifact->verifySections().message(),
             "artifact 'toy' is damaged: the code section has another hash than its manifest says");
 }
@@ -132,9 +134,9 @@ TEST(Artifact, EveryFieldIsChecked) {
     const char *message;
     std::function<void(Manifest &)> damage;
   };
-  auto plan = [](Manifest &m) { return m.mutable_plans(1); };
+  auto plan = [](Manifest &m) { return program(m).mutable_plans(1); };
   auto argument = [](Manifest &m, int i) {
-    return m.mutable_plans(1)->mutable_launches(1)->mutable_args(i);
+    return program(m).mutable_plans(1)->mutable_launches(1)->mutable_args(i);
   };
   const std::string inLaunch = "plan of 8 tokens: launch 'append': ";
   const Case cases[] = {
@@ -143,29 +145,29 @@ TEST(Artifact, EveryFieldIsChecked) {
       {"maximum context is 4294967295, expected 1 to 16777216",
        [](Manifest &m) { m.mutable_model()->set_max_context(~0u); }},
       {"tokens of a page is 0, expected 1 to 65536",
-       [](Manifest &m) { m.mutable_kv_cache()->set_page_tokens(0); }},
+       [](Manifest &m) { program(m).mutable_kv_cache()->set_page_tokens(0); }},
       {"bytes of a page is 63, expected 64 to 68719476736",
-       [](Manifest &m) { m.mutable_kv_cache()->set_page_bytes(63); }},
+       [](Manifest &m) { program(m).mutable_kv_cache()->set_page_bytes(63); }},
       {"bytes of a page are 65, expected a multiple of 64",
-       [](Manifest &m) { m.mutable_kv_cache()->set_page_bytes(65); }},
+       [](Manifest &m) { program(m).mutable_kv_cache()->set_page_bytes(65); }},
       {"cache has element type 'f8', expected f32 or bf16",
-       [](Manifest &m) { m.mutable_kv_cache()->set_dtype("f8"); }},
-      {"code section is empty", [](Manifest &m) { m.mutable_code()->set_size(0); }},
+       [](Manifest &m) { program(m).mutable_kv_cache()->set_dtype("f8"); }},
+      {"code section is empty", [](Manifest &m) { program(m).mutable_code()->set_size(0); }},
       {"code section has a hash of 3 bytes, expected 16",
-       [](Manifest &m) { m.mutable_code()->set_hash("abc"); }},
+       [](Manifest &m) { program(m).mutable_code()->set_hash("abc"); }},
       {"weight 'embed' starts at byte 0, expected a multiple of 4096 behind the header",
-       [](Manifest &m) { m.mutable_weights(0)->mutable_section()->set_offset(0); }},
+       [](Manifest &m) { program(m).mutable_weights(0)->mutable_section()->set_offset(0); }},
       {"weight 'embed' has 18446744073709551615 bytes at ",
-       [](Manifest &m) { m.mutable_weights(0)->mutable_section()->set_size(~uint64_t(0)); }},
+       [](Manifest &m) { program(m).mutable_weights(0)->mutable_section()->set_size(~uint64_t(0)); }},
       {"weight 'project' overlaps weight 'embed'",
-       [](Manifest &m) { *m.mutable_weights(1)->mutable_section() = m.weights(0).section(); }},
+       [](Manifest &m) { *program(m).mutable_weights(1)->mutable_section() = program(m).weights(0).section(); }},
       {"kernel has entry 'a;b\\x0a', expected a C identifier",
-       [](Manifest &m) { m.mutable_kernels(0)->set_entry("a;b\n"); }},
+       [](Manifest &m) { program(m).mutable_kernels(0)->set_entry("a;b\n"); }},
       {"there is no plan for any step, expected at least one",
-       [](Manifest &m) { m.clear_plans(); }},
+       [](Manifest &m) { program(m).clear_plans(); }},
       {"there is no plan for any step, expected at least one",
        [](Manifest &m) {
-         for (artifact::Plan &plan : *m.mutable_plans())
+         for (artifact::Plan &plan : *program(m).mutable_plans())
            plan.set_kind(artifact::Plan::DECODE);
        }},
       {"plan kind 2 is unknown",
@@ -173,9 +175,9 @@ TEST(Artifact, EveryFieldIsChecked) {
       {"rows of a query tile is 1048577, expected 0 to 1048576",
        [&](Manifest &m) { plan(m)->set_query_tile(1048577); }},
       {"state bytes is 4294967297, expected 0 to 4294967296",
-       [](Manifest &m) { m.set_state_bytes((uint64_t(1) << 32) + 1); }},
+       [](Manifest &m) { program(m).set_state_bytes((uint64_t(1) << 32) + 1); }},
       {"kernel 'toy_embed': it has a code object, which only CUDA kernels have",
-       [](Manifest &m) { m.mutable_kernels(0)->mutable_object(); }},
+       [](Manifest &m) { program(m).mutable_kernels(0)->mutable_object(); }},
       {"launch 'append': it has a grid, which only CUDA launches have",
        [&](Manifest &m) { plan(m)->mutable_launches(1)->mutable_grid(); }},
       {"argument 0: it is a tensor map, which only CUDA launches have",
@@ -243,13 +245,14 @@ TEST(Artifact, EveryFieldIsChecked) {
 
 /// The toy as if it were for a GPU: grids, code objects, a tensor map of x.
 artifact::Manifest forGPU(artifact::Manifest manifest) {
-  manifest.mutable_target()->set_name("cuda:sm_90a");
-  manifest.mutable_target()->set_triple("nvptx64-nvidia-cuda");
-  manifest.mutable_target()->add_features("sm_90a");
-  manifest.set_state_bytes(64);
-  for (artifact::Kernel &kernel : *manifest.mutable_kernels())
+  artifact::Program &program = *manifest.mutable_programs(0);
+  program.mutable_target()->set_name("cuda:sm_90a");
+  program.mutable_target()->set_triple("nvptx64-nvidia-cuda");
+  program.mutable_target()->add_features("sm_90a");
+  program.set_state_bytes(64);
+  for (artifact::Kernel &kernel : *program.mutable_kernels())
     kernel.mutable_object()->set_size(64);
-  for (artifact::Plan &plan : *manifest.mutable_plans()) {
+  for (artifact::Plan &plan : *program.mutable_plans()) {
     plan.set_query_tile(1);
     for (artifact::Launch &launch : *plan.mutable_launches()) {
       artifact::Grid &grid = *launch.mutable_grid();
@@ -275,17 +278,17 @@ TEST(Artifact, EveryFieldOfAGPUsPlansIsChecked) {
     const char *message;
     std::function<void(Manifest &)> damage;
   };
-  auto launch = [](Manifest &m) { return m.mutable_plans(1)->mutable_launches(1); };
+  auto launch = [](Manifest &m) { return program(m).mutable_plans(1)->mutable_launches(1); };
   auto grid = [&](Manifest &m) { return launch(m)->mutable_grid(); };
-  auto object = [](Manifest &m) { return m.mutable_kernels(1)->mutable_object(); };
+  auto object = [](Manifest &m) { return program(m).mutable_kernels(1)->mutable_object(); };
   auto map = [&](Manifest &m) { return launch(m)->mutable_args(10)->mutable_tensor_map(); };
   const Case cases[] = {
       {"target 'cuda:sm_90a' has 1 features, expected one architecture such as sm_90a",
-       [](Manifest &m) { m.mutable_target()->set_features(0, "sm_a"); }},
+       [](Manifest &m) { program(m).mutable_target()->set_features(0, "sm_a"); }},
       {"target 'cuda:sm_90a' has 2 features",
-       [](Manifest &m) { m.mutable_target()->add_features("sm_90a"); }},
+       [](Manifest &m) { program(m).mutable_target()->add_features("sm_90a"); }},
       {"kernel 'toy_append': it has no code object, which CUDA kernels need",
-       [](Manifest &m) { m.mutable_kernels(1)->clear_object(); }},
+       [](Manifest &m) { program(m).mutable_kernels(1)->clear_object(); }},
       {"kernel 'toy_append': its code object has 0 bytes at 0 in a code section of ",
        [&](Manifest &m) { object(m)->set_size(0); }},
       {"its code object has 18446744073709551615 bytes at 64 in a code section of ",
@@ -302,7 +305,7 @@ TEST(Artifact, EveryFieldOfAGPUsPlansIsChecked) {
        [&](Manifest &m) { grid(m)->set_rows(static_cast<artifact::Grid::Rows>(4)); }},
       {"its grid counts query tiles, which the plan doesn't have",
        [&](Manifest &m) {
-         m.mutable_plans(1)->set_query_tile(0);
+         program(m).mutable_plans(1)->set_query_tile(0);
          grid(m)->set_rows(artifact::Grid::QUERY_TILES);
        }},
       {"rows of a block is 0, expected 1 to 1048576",
@@ -354,16 +357,72 @@ TEST(Artifact, EveryFieldOfAGPUsPlansIsChecked) {
   }
 }
 
+/// The toy for two targets that share the weight 'embed', as compiled.
+artifact::Manifest forBoth(const artifact::Manifest &manifest) {
+  artifact::Manifest both = manifest;
+  artifact::Program &gpu = *both.add_programs();
+  artifact::Manifest converted = forGPU(manifest);
+  gpu = converted.programs(0);
+  artifact::Section &code = *gpu.mutable_code();
+  code.set_offset(both.programs(0).weights(1).section().offset() + sectionAlignment * 16);
+  code.set_size(64);
+  gpu.mutable_weights(1)->mutable_section()->set_offset(code.offset() + sectionAlignment);
+  return both;
+}
+
+TEST(Artifact, ProgramsAreCheckedOneByOneAndTogether) {
+  using Manifest = artifact::Manifest;
+  struct Case {
+    const char *message;
+    std::function<void(Manifest &)> damage;
+  };
+  const Case cases[] = {
+      {"it has no program, expected one for each target", [](Manifest &m) { m.clear_programs(); }},
+      {"it has programs for 'cpu' and 'cpu', expected one for each device",
+       [](Manifest &m) { *m.mutable_programs(1) = m.programs(0); }},
+      {"program for 'cuda:sm_90a': tokens of a page is 0, expected 1 to 65536",
+       [](Manifest &m) { m.mutable_programs(1)->mutable_kv_cache()->set_page_tokens(0); }},
+      {"program for 'cpu': plan of 8 tokens: launch 'append': kernel index is 4, expected less",
+       [](Manifest &m) { program(m).mutable_plans(1)->mutable_launches(1)->set_kernel(4); }},
+      {"code section overlaps code section",
+       [](Manifest &m) { *m.mutable_programs(1)->mutable_code() = m.programs(0).code(); }},
+      {"weight 'project' overlaps weight 'embed'",
+       [](Manifest &m) {
+         *m.mutable_programs(1)->mutable_weights(1)->mutable_section() =
+             m.programs(0).weights(0).section();
+       }},
+      {"weight 'embed' overlaps weight 'embed'",
+       [](Manifest &m) { m.mutable_programs(1)->mutable_weights(0)->mutable_section()->set_size(8); }},
+      {"weight 'project' overlaps code section",
+       [](Manifest &m) {
+         *m.mutable_programs(1)->mutable_weights(1)->mutable_section() = m.programs(1).code();
+       }},
+  };
+  Manifest toy = Artifact::open(toy::write("both"))->manifest();
+  Manifest valid = forBoth(toy);
+  const uint64_t end = uint64_t(1) << 24;
+  Status status = verifyManifest(valid, end);
+  ASSERT_TRUE(status) << status.message();
+  for (const Case &damaged : cases) {
+    Manifest manifest = valid;
+    damaged.damage(manifest);
+    status = verifyManifest(manifest, end);
+    ASSERT_FALSE(status) << damaged.message;
+    EXPECT_NE(status.message().find(damaged.message), std::string::npos) << status.message();
+  }
+}
+
 TEST(Artifact, DecodePlansHaveTheirOwnOrder) {
   std::string file = toy::read(toy::write("kinds"));
   Result<Artifact> artifact = Artifact::fromBytes(bytesOf(file), "toy");
   ASSERT_TRUE(artifact);
   artifact::Manifest manifest = artifact->manifest();
-  artifact::Plan decode = manifest.plans(0);
+  artifact::Program &program = *manifest.mutable_programs(0);
+  artifact::Plan decode = program.plans(0);
   decode.set_kind(artifact::Plan::DECODE);
-  *manifest.add_plans() = decode;
+  *program.add_plans() = decode;
   EXPECT_TRUE(open(withManifest(file, manifest)));
-  *manifest.add_plans() = decode;
+  *program.add_plans() = decode;
   EXPECT_NE(open(withManifest(file, manifest))
                 .message()
                 .find("decode plan of 1 tokens: tokens is 1, expected 2 to 1048576"),

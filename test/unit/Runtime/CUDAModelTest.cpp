@@ -294,10 +294,10 @@ TEST_F(CUDAModelTest, DevicesAreChosenByName) {
   };
   EXPECT_EQ(refusal(tryLoad(gpu, "cpu"), StatusCode::usage),
             "it was compiled for 'cuda:sm_90a', which device 'cpu' can't run: compile the model "
-            "with --target cpu");
+            "with --target cpu, or cpu,cuda:sm_90a for both");
   EXPECT_EQ(refusal(tryLoad(cpu, "cuda"), StatusCode::usage),
             "it was compiled for 'cpu', which device 'cuda' can't run: compile the model with "
-            "--target cuda:sm_90a");
+            "--target cuda:sm_90a, or cpu,cuda:sm_90a for both");
   EXPECT_EQ(refusal(tryLoad(gpu, "cuda:7"), StatusCode::unavailable),
             "it was compiled for 'cuda:sm_90a': there is no GPU 7: this machine has 1");
   for (const char *wrong : {"gpu", "cuda:", "cuda:x", "cuda:0x", "cuda:-1", ""})
@@ -305,6 +305,54 @@ TEST_F(CUDAModelTest, DevicesAreChosenByName) {
               std::string("device is '") + wrong + "', expected auto, cpu, cuda or cuda:N");
   Result<Model> none = Model::load(gpu, {.cudaDriver = "/nonexistent/libcuda.so.1"});
   EXPECT_NE(refusal(none, StatusCode::unavailable).find("the CUDA driver can't be opened: "),
+            std::string::npos);
+}
+
+TEST_F(CUDAModelTest, ProgramsForBothRunWhereTheDeviceIs) {
+  std::string both = toy::writeForBoth("two-programs");
+  auto placement = [](const Result<Model> &model) {
+    return model ? model->placement() : "failed: " + model.status().message();
+  };
+  for (const char *device : {"auto", "cuda"})
+    EXPECT_EQ(placement(tryLoad(both, device)),
+              "the program for 'cuda:sm_90a' on cuda, Fake GPU (sm_90)");
+  EXPECT_EQ(placement(tryLoad(both, "cpu")).find("the program for 'cpu' on cpu, "), 0u);
+
+  const std::string missing = "/nonexistent/libcuda.so.1";
+  Result<Model> fallback = Model::load(both, {.cudaDriver = missing});
+  std::string text = placement(fallback);
+  EXPECT_EQ(text.find("the program for 'cpu' on cpu, "), 0u) << text;
+  EXPECT_NE(text.find("(no GPU: the CUDA driver can't be opened: "), std::string::npos) << text;
+  Result<Model> asked = Model::load(both, {.device = "cuda", .cudaDriver = missing});
+  ASSERT_FALSE(asked);
+  EXPECT_EQ(asked.status().code(), StatusCode::unavailable);
+  EXPECT_NE(asked.status().message().find(
+                "it was compiled for 'cuda:sm_90a': the CUDA driver can't be opened: "),
+            std::string::npos);
+}
+
+TEST_F(CUDAModelTest, ProgramsForBothGiveTheSameLogits) {
+  std::string both = toy::writeForBoth("two-programs-run");
+  std::vector<int32_t> tokens = toy::tokens(9, 3);
+  for (const char *device : {"cuda", "cpu"}) {
+    Result<Model> model = tryLoad(both, device);
+    ASSERT_TRUE(model) << model.status().message();
+    Result<Executor> executor = Executor::create(*model);
+    ASSERT_TRUE(executor) << executor.status().message();
+    EXPECT_EQ(forward(*executor, tokens, 4), expected(tokens)) << device;
+  }
+}
+
+TEST_F(CUDAModelTest, WithoutGPUAndFeatureBothAreNamed) {
+  std::string both = toy::writeForBoth("two-programs-feature", [](artifact::Manifest &manifest) {
+    manifest.mutable_programs(0)->mutable_target()->add_features("warp9");
+  });
+  Result<Model> model = Model::load(both, {.cudaDriver = "/nonexistent/libcuda.so.1"});
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.status().code(), StatusCode::unavailable);
+  EXPECT_NE(model.status().message().find("no GPU: the CUDA driver can't be opened: "),
+            std::string::npos);
+  EXPECT_NE(model.status().message().find("; no CPU: the code needs the CPU feature 'warp9'"),
             std::string::npos);
 }
 

@@ -81,8 +81,8 @@ artifact::Argument constant(int64_t value) {
   return argument;
 }
 
-void addPlan(artifact::Manifest &manifest, uint32_t maxTokens) {
-  artifact::Plan &plan = *manifest.add_plans();
+void addPlan(artifact::Program &program, uint32_t maxTokens) {
+  artifact::Plan &plan = *program.add_plans();
   plan.set_max_tokens(maxTokens);
   plan.set_max_logit_rows(maxTokens);
   uint64_t rows = uint64_t(maxTokens) * toy::hidden * sizeof(float);
@@ -172,19 +172,20 @@ void convertToGPU(artifact::Plan &plan, bool decode) {
 
 artifact::Manifest manifestForGPU(uint64_t codeBytes) {
   artifact::Manifest manifest = toy::manifest();
-  manifest.mutable_target()->set_name("cuda:sm_90a");
-  manifest.mutable_target()->set_triple("nvptx64-nvidia-cuda");
-  manifest.mutable_target()->add_features("sm_90a");
-  manifest.set_state_bytes(8);
+  artifact::Program &program = *manifest.mutable_programs(0);
+  program.mutable_target()->set_name("cuda:sm_90a");
+  program.mutable_target()->set_triple("nvptx64-nvidia-cuda");
+  program.mutable_target()->add_features("sm_90a");
+  program.set_state_bytes(8);
   for (const char *entry : {"toy_attend_tiles", "toy_check_state", "toy_project_map", "toy_sample"})
-    manifest.add_kernels()->set_entry(entry);
-  for (artifact::Kernel &kernel : *manifest.mutable_kernels())
+    program.add_kernels()->set_entry(entry);
+  for (artifact::Kernel &kernel : *program.mutable_kernels())
     kernel.mutable_object()->set_size(codeBytes);
-  for (artifact::Plan &plan : *manifest.mutable_plans())
+  for (artifact::Plan &plan : *program.mutable_plans())
     convertToGPU(plan, /*decode=*/false);
   for (uint32_t tokens : {1u, 4u, 16u}) {
-    addPlan(manifest, tokens);
-    convertToGPU(*manifest.mutable_plans()->rbegin(), /*decode=*/true);
+    addPlan(program, tokens);
+    convertToGPU(*program.mutable_plans()->rbegin(), /*decode=*/true);
   }
   return manifest;
 }
@@ -204,15 +205,16 @@ artifact::Manifest toy::manifest() {
   manifest.mutable_model()->set_format("fp32");
   manifest.mutable_model()->set_vocab_size(vocabulary);
   manifest.mutable_model()->set_max_context(maxContext);
-  manifest.mutable_target()->set_name("cpu");
-  manifest.mutable_target()->set_triple(QOPT_TOY_TRIPLE);
-  manifest.mutable_kv_cache()->set_page_tokens(pageTokens);
-  manifest.mutable_kv_cache()->set_page_bytes(pageBytes);
-  manifest.mutable_kv_cache()->set_dtype("f32");
+  artifact::Program &program = *manifest.add_programs();
+  program.mutable_target()->set_name("cpu");
+  program.mutable_target()->set_triple(QOPT_TOY_TRIPLE);
+  program.mutable_kv_cache()->set_page_tokens(pageTokens);
+  program.mutable_kv_cache()->set_page_bytes(pageBytes);
+  program.mutable_kv_cache()->set_dtype("f32");
   for (const char *entry : {"toy_embed", "toy_append", "toy_attend", "toy_project"})
-    manifest.add_kernels()->set_entry(entry);
+    program.add_kernels()->set_entry(entry);
   for (uint32_t tokens : {1u, 8u, maxStepTokens})
-    addPlan(manifest, tokens);
+    addPlan(program, tokens);
 
   artifact::Tokenizer &tokenizer = *manifest.mutable_tokenizer();
   for (int byte = 0; byte < 256; ++byte)
@@ -236,7 +238,7 @@ std::string toy::read(const std::string &path) {
 }
 
 static std::string writeArtifact(const std::string &name, artifact::Manifest manifest,
-                                 const std::string &code,
+                                 const std::vector<std::string> &codes,
                                  const std::function<void(artifact::Manifest &)> &change) {
   // The process's own file: tests of several binaries run side by side.
   std::string path =
@@ -252,12 +254,16 @@ static std::string writeArtifact(const std::string &name, artifact::Manifest man
     EXPECT_TRUE(section);
     return *section;
   };
-  *manifest.mutable_code() = section(std::as_bytes(std::span<const char>(code)));
+  for (int i = 0; i < manifest.programs_size(); ++i)
+    *manifest.mutable_programs(i)->mutable_code() =
+        section(std::as_bytes(std::span<const char>(codes[i])));
   for (uint32_t seed : {1u, 2u}) {
-    artifact::Weight &weight = *manifest.add_weights();
+    artifact::Weight weight;
     weight.set_name(seed == 1 ? "embed" : "project");
     std::vector<float> values = table(seed);
     *weight.mutable_section() = section(std::as_bytes(std::span<const float>(values)));
+    for (artifact::Program &program : *manifest.mutable_programs())
+      *program.add_weights() = weight;
   }
   if (change)
     change(manifest);
@@ -270,13 +276,20 @@ std::string toy::write(const std::string &name,
                        const std::function<void(artifact::Manifest &)> &change) {
   std::string code = read(QOPT_TOY_KERNELS);
   EXPECT_FALSE(code.empty()) << QOPT_TOY_KERNELS;
-  return writeArtifact(name, manifest(), code, change);
+  return writeArtifact(name, manifest(), {code}, change);
 }
 
 std::string toy::writeForGPU(const std::string &name,
                              const std::function<void(artifact::Manifest &)> &change,
                              const std::string &cubin) {
-  return writeArtifact(name, manifestForGPU(cubin.size()), cubin, change);
+  return writeArtifact(name, manifestForGPU(cubin.size()), {cubin}, change);
+}
+
+std::string toy::writeForBoth(const std::string &name,
+                              const std::function<void(artifact::Manifest &)> &change) {
+  artifact::Manifest both = manifest();
+  *both.add_programs() = manifestForGPU(fakeCubin().size()).programs(0);
+  return writeArtifact(name, both, {read(QOPT_TOY_KERNELS), fakeCubin()}, change);
 }
 
 Model toy::load(unsigned threads) {

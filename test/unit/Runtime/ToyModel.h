@@ -45,6 +45,11 @@ std::string writeForGPU(const std::string &name,
                         const std::function<void(artifact::Manifest &)> &change = {},
                         const std::string &cubin = fakeCubin());
 
+/// As write(), with a program for the CPU and one for the fake driver's GPU, which share
+/// the weights.
+std::string writeForBoth(const std::string &name,
+                         const std::function<void(artifact::Manifest &)> &change = {});
+
 /// Writes the artifact into the test's temporary folder, its manifest changed
 /// by \p change; returns its path.
 std::string write(const std::string &name,
