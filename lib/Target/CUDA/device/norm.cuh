@@ -15,37 +15,43 @@ namespace qopt::cuda {
 
 /// y = bf16(bf16(x rsqrt(mean(x^2) + eps)) weight), in the pieces of a row.
 template <NormConfig config>
-__device__ __forceinline__ void normalize_row(RowPieces<config.columns> &row, const bf16 *input,
-                                              const bf16 *weight) {
+__device__ __forceinline__ RowPieces<config.columns>
+normalized_row(const bf16 *input, const StoredPieces<config.columns, bf16> &weight) {
   __shared__ float sums[32];
+  StoredPieces<config.columns, bf16> stored;
+  stored.load(input);
+  RowPieces<config.columns> row = stored.values();
+  const RowPieces<config.columns> w = weight.values();
   float squares = 0.0f;
-  row.for_each([&](int column, float (&x)[8]) {
-    load_eight(x, input + column);
+  row.for_each([&](int, const float (&x)[8]) {
 #pragma unroll
     for (int i = 0; i < 8; ++i)
       squares = __fmaf_rn(x[i], x[i], squares);
   });
   float mean = __fdiv_rn(block_sum<row_threads(config.columns)>(squares, sums), config.columns);
   float inverse = __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(mean, config.eps)));
-  row.for_each([&](int column, float (&x)[8]) {
-    float w[8];
-    load_eight(w, weight + column);
 #pragma unroll
-    for (int i = 0; i < 8; ++i)
-      x[i] = to_float(to_bf16(__fmul_rn(to_float(to_bf16(__fmul_rn(x[i], inverse))), w[i])));
-  });
+  for (int turn = 0; turn < row.turns; ++turn)
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      float &x = row.values[turn][i];
+      x = to_float(to_bf16(__fmul_rn(to_float(to_bf16(__fmul_rn(x, inverse))), w.values[turn][i])));
+    }
+  return row;
 }
 
-/// input [rows, columns], weight [columns], output [rows, columns].
+/// input [rows, columns], weight [columns], output [rows, columns]. The weight is read while
+/// predecessors still run: nothing writes it.
 template <NormConfig config>
 __device__ void rms_norm(const bf16 *input, const bf16 *weight, bf16 *output, int64_t rows) {
   launch_dependents();
+  StoredPieces<config.columns, bf16> weights;
+  weights.load(weight);
   wait_for_predecessors();
   int64_t at = blockIdx.x;
   if (at >= rows)
     return;
-  RowPieces<config.columns> row;
-  normalize_row<config>(row, input + at * config.input_stride, weight);
+  auto row = normalized_row<config>(input + at * config.input_stride, weights);
   row.for_each([&](int column, const float (&y)[8]) {
     store_eight(output + at * config.output_stride + column, y);
   });
@@ -56,12 +62,13 @@ template <NormConfig config, class Code>
 __device__ void rms_norm_quantized(const bf16 *input, const bf16 *weight, Code *codes,
                                    float *scales, int64_t rows) {
   launch_dependents();
+  StoredPieces<config.columns, bf16> weights;
+  weights.load(weight);
   wait_for_predecessors();
   int64_t at = blockIdx.x;
   if (at >= rows)
     return;
-  RowPieces<config.columns> row;
-  normalize_row<config>(row, input + at * config.input_stride, weight);
+  auto row = normalized_row<config>(input + at * config.input_stride, weights);
   quantize_row(row, codes + at * config.output_stride, scales + at);
 }
 
@@ -79,8 +86,9 @@ __device__ void quantize(const Input *input, Code *codes, float *scales, int64_t
     const ReadPieces<config.columns, Input> row{input};
     quantize_pieces<config.columns>(row, codes, scales + at);
   } else {
-    RowPieces<config.columns> row;
-    row.for_each([&](int column, float (&x)[8]) { load_eight(x, input + column); });
+    StoredPieces<config.columns, Input> stored;
+    stored.load(input);
+    RowPieces<config.columns> row = stored.values();
     quantize_row(row, codes, scales + at);
   }
 }

@@ -41,6 +41,28 @@ template <int columns> struct RowPieces {
   }
 };
 
+/// The pieces of a row as they are stored. All loads are under way before one is needed:
+/// none is behind a branch, as pieces beyond the row are its last one again.
+template <int columns, class T> struct StoredPieces {
+  using Row = RowPieces<columns>;
+  Eight<T> pieces[Row::turns];
+
+  __device__ __forceinline__ void load(const T *row) {
+#pragma unroll
+    for (int turn = 0; turn < Row::turns; ++turn)
+      pieces[turn].load(row + min(Row::column(turn), columns - 8));
+  }
+  __device__ __forceinline__ Row values() const {
+    Row row;
+#pragma unroll
+    for (int turn = 0; turn < Row::turns; ++turn)
+#pragma unroll
+      for (int i = 0; i < 8; ++i)
+        row.values[turn][i] = pieces[turn].get(i);
+    return row;
+  }
+};
+
 /// The pieces of a row that is too long for the registers: read again each time.
 template <int columns, class Input> struct ReadPieces {
   const Input *input;
@@ -99,6 +121,39 @@ template <> struct CodeTraits<e4m3> {
   }
 };
 
+/// The quotients of a row by one divisor as a division rounds them. `inverse` is
+/// round(1 / divisor): the remainder of round(x inverse) is exact, and corrects it (P.
+/// Markstein, "Computation of elementary functions on the IBM RISC System/6000", 1990).
+struct RowDivisor {
+  float divisor, inverse;
+
+  __device__ __forceinline__ explicit RowDivisor(float divisor)
+      : divisor(divisor), inverse(__frcp_rn(divisor)) {}
+  /// Whether nothing that makes a difference to a code overflows or underflows; false for
+  /// a NaN. The same for all threads.
+  __device__ __forceinline__ bool is_plain() const {
+    return divisor >= 0x1p-80f && divisor <= 0x1p80f;
+  }
+  __device__ __forceinline__ float plain_quotient(float x) const {
+    float q = __fmul_rn(x, inverse);
+    return __fmaf_rn(__fmaf_rn(-divisor, q, x), inverse, q);
+  }
+};
+
+/// The codes of a row whose quotients `divide(x)` gives.
+template <class Pieces, class Code, class Divide>
+__device__ __forceinline__ void store_codes(Pieces &row, Code *codes, Divide &&divide) {
+  row.for_each([&](int column, const float (&x)[8]) {
+    float q[8];
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+      q[i] = divide(x[i]);
+    uint2 packed = make_uint2(CodeTraits<Code>::pack(q[0], q[1], q[2], q[3]),
+                              CodeTraits<Code>::pack(q[4], q[5], q[6], q[7]));
+    *reinterpret_cast<uint2 *>(codes + column) = packed;
+  });
+}
+
 /// The row's codes and scale: absmax / levels (1 where that is 0), and x / scale, both
 /// divisions. A NaN gives a NaN scale, as |x| is compared by its bits.
 template <int columns, class Pieces, class Code>
@@ -116,15 +171,11 @@ __device__ __forceinline__ void quantize_pieces(Pieces &row, Code *codes, float 
     divisor = 1.0f;
   if (threadIdx.x == 0)
     *scale = divisor;
-  row.for_each([&](int column, const float (&x)[8]) {
-    float q[8];
-#pragma unroll
-    for (int i = 0; i < 8; ++i)
-      q[i] = __fdiv_rn(x[i], divisor);
-    uint2 packed = make_uint2(CodeTraits<Code>::pack(q[0], q[1], q[2], q[3]),
-                              CodeTraits<Code>::pack(q[4], q[5], q[6], q[7]));
-    *reinterpret_cast<uint2 *>(codes + column) = packed;
-  });
+  const RowDivisor by(divisor);
+  if (by.is_plain())
+    store_codes(row, codes, [&](float x) { return by.plain_quotient(x); });
+  else
+    store_codes(row, codes, [&](float x) { return __fdiv_rn(x, divisor); });
 }
 
 template <class Code, int columns>
