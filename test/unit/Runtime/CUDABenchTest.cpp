@@ -35,14 +35,14 @@ using CUDABenchTest = CUDABench;
 TEST_F(CUDABenchTest, KernelsAreTimedByTheDevicesClock) {
   auto timings = benchKernels(model, {.tokens = 1, .context = 5, .batch = 3, .repeat = 2});
   ASSERT_TRUE(timings) << timings.status().message();
-  ASSERT_EQ(timings->size(), 5u);
+  ASSERT_EQ(timings->size(), 6u);
   for (const KernelTiming &timing : *timings) {
     EXPECT_NE(timing.entry, "toy_attend_tiles") << "a step of single tokens takes a decode plan";
     EXPECT_EQ(timing.launches, 1u);
     EXPECT_FLOAT_EQ(timing.seconds, 2e-3);
   }
-  EXPECT_EQ(driver.captures, 5);
-  EXPECT_EQ(driver.graphLaunches, 5 * 3) << "one replay warms";
+  EXPECT_EQ(driver.captures, 6);
+  EXPECT_EQ(driver.graphLaunches, 6 * 3) << "one replay warms";
   EXPECT_EQ(driver.ran.at(0).args.at(3), 4u) << "padded to the plan's rows";
 }
 

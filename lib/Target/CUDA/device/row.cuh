@@ -127,8 +127,6 @@ template <> struct CodeTraits<e4m3> {
 struct RowDivisor {
   float divisor, inverse;
 
-  __device__ __forceinline__ explicit RowDivisor(float divisor)
-      : divisor(divisor), inverse(__frcp_rn(divisor)) {}
   /// Whether nothing that makes a difference to a code overflows or underflows; false for
   /// a NaN. The same for all threads.
   __device__ __forceinline__ bool is_plain() const {
@@ -171,7 +169,7 @@ __device__ __forceinline__ void quantize_pieces(Pieces &row, Code *codes, float 
     divisor = 1.0f;
   if (threadIdx.x == 0)
     *scale = divisor;
-  const RowDivisor by(divisor);
+  const RowDivisor by{divisor, __frcp_rn(divisor)};
   if (by.is_plain())
     store_codes(row, codes, [&](float x) { return by.plain_quotient(x); });
   else
