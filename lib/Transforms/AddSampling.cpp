@@ -35,8 +35,7 @@ private:
     Location loc = output.getLoc();
     constexpr int64_t rowWords = 14; // as the verifier of kernel.input says
     auto type = MemRefType::get({ShapedType::kDynamic, rowWords}, builder.getI32Type());
-    Value sampling =
-        kernel::InputOp::create(builder, loc, type, kernel::StepInput::Sampling);
+    Value sampling = kernel::InputOp::create(builder, loc, type, kernel::StepInput::Sampling);
     Value sampled[] = {allocate(builder, loc, builder.getI32Type()),
                        allocate(builder, loc, builder.getF32Type())};
     kernel::SampleOp::create(builder, loc, output.getLogits(), sampling, sampled,

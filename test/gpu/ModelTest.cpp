@@ -377,8 +377,8 @@ TEST_P(ModelTest, TokensAreThoseOfTheHostsSampler) {
     auto chunksOf = [&](std::vector<Sequence> &sequences) {
       std::vector<Chunk> chunks;
       for (uint32_t i = 0; i < count; ++i)
-        chunks.push_back({&sequences[i], std::span(texts[i]).subspan(sequences[i].length()),
-                          LogitRows::last});
+        chunks.push_back(
+            {&sequences[i], std::span(texts[i]).subspan(sequences[i].length()), LogitRows::last});
       return chunks;
     };
     std::vector<Sampling> samplings;
@@ -389,8 +389,9 @@ TEST_P(ModelTest, TokensAreThoseOfTheHostsSampler) {
     std::vector<SampledToken> found(tokens->begin(), tokens->end());
     std::span<const float> logits = this->step(executor, chunksOf(plain));
     for (uint32_t i = 0; i < count; ++i) {
-      auto expected = sampler.sample(logits.subspan(i * model.vocabularySize(), model.vocabularySize()),
-                                     samplings[i].params, texts[i], texts[i].size());
+      auto expected =
+          sampler.sample(logits.subspan(i * model.vocabularySize(), model.vocabularySize()),
+                         samplings[i].params, texts[i], texts[i].size());
       ASSERT_TRUE(expected);
       EXPECT_EQ(found[i].token, expected->token) << "sequence " << i << ", step " << step;
       EXPECT_NEAR(found[i].logprob, expected->logprob, 1e-5);

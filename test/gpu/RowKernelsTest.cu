@@ -159,6 +159,7 @@ template <int columns> static void checkNorm() {
 
 template <int columns> static void checkQuantize() {
   constexpr int rows = 9;
+  constexpr int exponents[] = {110, -78, -120}; // near and beyond where a reciprocal still divides
   constexpr q::RowConfig config = NormCase<columns>::row;
   auto x = randomRows(3, size_t(rows) * config.input_stride);
   std::vector<std::vector<float>> values(rows);
@@ -171,8 +172,8 @@ template <int columns> static void checkQuantize() {
         row[i].bits = qopt::floatToBf16(float(i % 511 - 255) * 0.5f); // halves between codes
       if (r == 4)
         row[i].bits = i == 7 ? 1 : 0; // the least subnormal
-      if (r >= 6) // quotients near and beyond where a reciprocal still divides
-        row[i].bits = qopt::floatToBf16(std::ldexp(value(row[i]), r == 6 ? 110 : r == 7 ? -78 : -120));
+      if (r >= 6)
+        row[i].bits = qopt::floatToBf16(std::ldexp(value(row[i]), exponents[r - 6]));
     }
     if (r == 3)
       row[columns - 1].bits = 0x7fc0; // a NaN

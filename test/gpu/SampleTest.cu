@@ -25,8 +25,8 @@ __global__ void __launch_bounds__(q::sample_threads, 1)
 
 static q::SamplingRow rowOf(const qopt::SamplingParams &p, const int *history, int length,
                             unsigned long long position) {
-  return {p.temperature, p.topP, p.minP, p.repetitionPenalty, p.topK, length, history,
-          p.seed, position, true, p.logprobs};
+  return {p.temperature, p.topP,   p.minP, p.repetitionPenalty, p.topK, length, history,
+          p.seed,        position, true,   p.logprobs};
 }
 
 /// A row's logits and parameters.
@@ -73,8 +73,7 @@ static void compare(const char *name, Logits kind, const std::vector<Case> &case
   Buffer<float> logprobs(rows);
   launchDependent(sampleKernel<vocabulary, stride>, dim3(unsigned(rows)), q::sample_threads,
                   q::sample_shared_bytes({vocabulary, stride}), nullptr, deviceLogits.get(),
-                  deviceRows.get(), tokens.get(), logprobs.get(),
-                  (long long)rows);
+                  deviceRows.get(), tokens.get(), logprobs.get(), (long long)rows);
   CHECK_CUDA(cudaDeviceSynchronize());
   auto out = tokens.read();
   auto outLogprobs = logprobs.read();
@@ -174,7 +173,8 @@ static int time() {
     Buffer<float> deviceLogits(logits);
     Buffer<int> tokens(rows);
     auto timeWith = [&](const char *name, float temperature, unsigned topK, float topP) {
-      qopt::SamplingParams params{.temperature = temperature, .topK = topK, .topP = topP, .seed = 1};
+      qopt::SamplingParams params{
+          .temperature = temperature, .topK = topK, .topP = topP, .seed = 1};
       q::SamplingRow row = rowOf(params, nullptr, 0, 2);
       Buffer<q::SamplingRow> deviceRows(std::vector<q::SamplingRow>(rows, row));
       double us = microseconds(10, [&](int, cudaStream_t stream) {

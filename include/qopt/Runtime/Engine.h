@@ -92,7 +92,7 @@ struct EngineStatistics {
   uint64_t prefillSteps = 0, decodeSteps = 0;
   uint64_t preemptions = 0; ///< requests put back because the cache was full
   double prefillSeconds = 0, decodeSeconds = 0;
-  double sampleSeconds = 0; ///< included in the two
+  double sampleSeconds = 0; ///< of the host, in sampling and callbacks; included in the two
 
   double prefillTokensPerSecond() const {
     return prefillSeconds > 0 ? promptTokens / prefillSeconds : 0;

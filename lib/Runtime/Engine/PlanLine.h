@@ -88,7 +88,7 @@ private:
                         ///< query tiles [Q, 2]; sampling rows [R]
   DeviceMemory memory_; ///< the same on the device
 
-  uint32_t stride_ = 0; ///< pages in a row of the block tables
+  uint32_t stride_ = 0;   ///< pages in a row of the block tables
   HostMemory hostTables_; ///< int32 [S, stride]
   DeviceMemory tables_;   ///< the same, but for the rows and columns that changed
   uint32_t changedBegin_ = 0, changedEnd_ = 0; ///< rows

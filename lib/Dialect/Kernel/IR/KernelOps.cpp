@@ -114,7 +114,8 @@ static LogicalResult verifySampled(Operation *op, OperandRange sampled) {
   };
   if (sampled.size() == 2 && isVector(sampled[0], true) && isVector(sampled[1], false))
     return success();
-  return op->emitOpError("must sample tokens and log-probabilities: memref<?xi32> and memref<?xf32>");
+  return op->emitOpError(
+      "must sample tokens and log-probabilities: memref<?xi32> and memref<?xf32>");
 }
 
 LogicalResult OutputOp::verify() {

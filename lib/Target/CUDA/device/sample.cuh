@@ -125,7 +125,8 @@ template <SampleConfig config> struct WideShare {
   __device__ static int token(int first, int load) {
     return first + load * width * sample_threads;
   }
-  /// Logits from `first` on, every block of the threads' further; NaN beyond the last.
+  /// From the thread's token `first` on, a block of all threads further each; NaN beyond the
+  /// last.
   __device__ __forceinline__ void load(const float *row, int first) {
 #pragma unroll
     for (int i = 0; i < ahead; ++i) {
