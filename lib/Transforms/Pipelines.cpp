@@ -151,6 +151,7 @@ void qopt::buildKernelPipeline(OpPassManager &manager, const PipelineOptions &op
   manager.addPass(createSelectSchedule(schedule));
   manager.addPass(createAddWorkspaces({options.maxContext}));
   manager.addPass(createPlanMemory());
+  manager.addPass(createVerifyPlan({options.target, options.maxContext}));
 }
 
 void qopt::registerPipelines() {

@@ -150,6 +150,10 @@ public:
   virtual llvm::Expected<CompiledCode> compile(mlir::ModuleOp module,
                                                llvm::StringRef cacheFolder) const = 0;
 
+  /// Null where the schedule of `launch` has a kernel, else the reason.
+  virtual llvm::Error check(mlir::Operation *launch) const { return llvm::Error::success(); }
+
+  /// Of a launch that check() finds no fault with.
   virtual LaunchForm form(mlir::Operation *launch) const = 0;
 };
 

@@ -404,4 +404,34 @@ def PlanMemory : Pass<"kernel-plan-memory", "::mlir::ModuleOp"> {
   }];
 }
 
+def VerifyPlan : Pass<"kernel-verify-plan", "::mlir::ModuleOp"> {
+  let summary = "Check that every plan reads what was written, where it was written";
+  let description = [{
+    Walks each plan in order, as the runtime does, and reports on the launch:
+
+    - columns of a buffer that are read before a launch has written them;
+    - buffers in use at the same time whose bytes overlap, or that are outside of
+      the arena;
+    - a grid, or units of work, that leave rows or channels out, and rows of another
+      kind than those of the buffers;
+    - tensor maps that leave their buffer, or rows that the copy engine can't read;
+    - attention in splits whose workspaces are too small for `max-context` tokens, and
+      tickets that are not persistent.
+
+    ```mlir
+    %a = kernel.alloc {offset = 0 : i64} : memref<?x64xbf16>
+    %b = kernel.alloc {offset = 64 : i64} : memref<?x64xbf16>
+    // error: uses buffer %b ..., which overlaps buffer %a ... that is still in use
+    kernel.norm ins(%a, %w) outs(%b) ...
+    ```
+
+    It runs at the end of every compile and changes nothing. On entry memory is planned;
+    a gemm or attention without a schedule is left to the code generator, which says
+    what has no kernel.
+  }];
+  let options = [Option<"target", "target", "std::string", "\"cpu:x86-64-v4\"", "the target">,
+                 Option<"maxContext", "max-context", "int64_t", "8192",
+                        "tokens of the longest sequence">];
+}
+
 #endif // QOPT_TRANSFORMS_PASSES_TD

@@ -99,6 +99,8 @@ public:
     return compileCUDA(*sources, cacheFolder);
   }
 
+  llvm::Error check(Operation *launch) const override { return checkCUDALaunch(launch); }
+
   LaunchForm form(Operation *launch) const override { return cudaLaunchForm(launch); }
 
 private:

@@ -55,6 +55,9 @@ mlir::FailureOr<std::string> emitCUDAKernel(mlir::Operation *launch, llvm::Strin
 /// All of them as one text to read.
 std::string joinSources(llvm::ArrayRef<KernelSource> sources);
 
+/// Null where the schedule of a launch has a kernel, else the reason.
+llvm::Error checkCUDALaunch(mlir::Operation *launch);
+
 /// Grid and tensor maps of a launch with a schedule.
 LaunchForm cudaLaunchForm(mlir::Operation *launch);
 

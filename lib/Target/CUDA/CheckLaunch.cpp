@@ -1,0 +1,42 @@
+//===- CheckLaunch.cpp - Whether a schedule has a kernel ------------------===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "KernelConfigs.h"
+#include "qopt/Target/CUDA/CUDATarget.h"
+
+using namespace mlir;
+using namespace qopt;
+
+/// Tiles cover all rows and channels, or blocks that stay share all of them.
+static llvm::Error checkTiles(kernel::GemmOp op, const cuda::GemmConfig &config) {
+  GridForm grid = *cudaLaunchForm(op).grid;
+  int64_t rows = kernel::maxRowsOf(op, op->getParentOfType<kernel::PlanOp>());
+  int64_t most = is_persistent(config) ? rows : config.tile_t;
+  bool coversRows = is_persistent(config) ? grid.rowsPerBlock >= rows : grid.rowsPerBlock <= most;
+  if (!coversRows)
+    return llvm::createStringError("has " + std::to_string(grid.rowsPerBlock) +
+                                   " rows a block, but tiles of " + std::to_string(most));
+  if (is_persistent(config) || grid.y * config.tile_n >= config.n)
+    return llvm::Error::success();
+  return llvm::createStringError("has " + std::to_string(grid.y) + " tiles of " +
+                                 std::to_string(config.tile_n) + " channels, which don't cover " +
+                                 std::to_string(config.n));
+}
+
+llvm::Error qopt::checkCUDALaunch(Operation *launch) {
+  auto gemm = dyn_cast<kernel::GemmOp>(launch);
+  if (!gemm)
+    return llvm::Error::success();
+  std::optional<cuda::GemmConfig> config = gemmConfig(gemm);
+  if (!config)
+    return llvm::createStringError("has no CUDA kernel for its weight");
+  if (config->tile_n <= 0 || config->tile_t <= 0 || config->k_stage <= 0)
+    return llvm::createStringError("has a schedule without tile_n, tile_t or k_stage");
+  if (const char *reason = cuda::reason_invalid(*config))
+    return llvm::createStringError(std::string("has no CUDA kernel for its schedule: ") + reason);
+  return checkTiles(gemm, *config);
+}

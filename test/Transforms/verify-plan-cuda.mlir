@@ -1,0 +1,207 @@
+// Grids, tensor maps and workspaces, which only a GPU's launches have.
+// RUN: qopt-opt %s --split-input-file --verify-diagnostics --kernel-verify-plan="target=cuda:sm_90a max-context=128"
+
+!x = memref<?x64xbf16>
+!w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
+
+kernel.plan @gemm max_tokens = 4 max_logit_rows = 4 arena_bytes = 1024 {
+  %t = kernel.input tokens : memref<?xi32>
+  %w = kernel.weight @w : !w
+  %a = kernel.alloc {offset = 0 : i64} : !x
+  kernel.embedding ins(%t, %w) outs(%a) : (memref<?xi32>, !w, !x) -> ()
+  %b = kernel.alloc {offset = 512 : i64} : !x
+  kernel.gemm ins(%a, %w) outs(%b) attributes {schedule = #kernel.schedule<{k_stage = 64 : i64, stages = 2 : i64, tile_n = 16 : i64, tile_t = 8 : i64, wgmma = 0 : i64}, reason = "test">} epilogue {
+  ^bb0(%acc: f32):
+    %0 = arith.truncf %acc : f32 to bf16
+    kernel.yield %0 : bf16
+  } : (!x, !w, !x) -> ()
+}
+
+// -----
+
+!x = memref<?x64xbf16>
+!w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
+
+kernel.plan @negative_schedule max_tokens = 4 max_logit_rows = 4 arena_bytes = 1024 {
+  %t = kernel.input tokens : memref<?xi32>
+  %w = kernel.weight @w : !w
+  %a = kernel.alloc {offset = 0 : i64} : !x
+  kernel.embedding ins(%t, %w) outs(%a) : (memref<?xi32>, !w, !x) -> ()
+  %b = kernel.alloc {offset = 512 : i64} : !x
+  // expected-error @+1 {{has no CUDA kernel for its schedule: tile_n must be 16, 32 or a multiple of 64}}
+  kernel.gemm ins(%a, %w) outs(%b) attributes {schedule = #kernel.schedule<{k_stage = 64 : i64, stages = 2 : i64, tile_n = 24 : i64, tile_t = 8 : i64, wgmma = 0 : i64}, reason = "test">} epilogue {
+  ^bb0(%acc: f32):
+    %0 = arith.truncf %acc : f32 to bf16
+    kernel.yield %0 : bf16
+  } : (!x, !w, !x) -> ()
+}
+
+// -----
+
+!x = memref<?x64xbf16>
+!w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
+
+kernel.plan @negative_no_tiles max_tokens = 4 max_logit_rows = 4 arena_bytes = 1024 {
+  %t = kernel.input tokens : memref<?xi32>
+  %w = kernel.weight @w : !w
+  %a = kernel.alloc {offset = 0 : i64} : !x
+  kernel.embedding ins(%t, %w) outs(%a) : (memref<?xi32>, !w, !x) -> ()
+  %b = kernel.alloc {offset = 512 : i64} : !x
+  // expected-error @+1 {{has a schedule without tile_n, tile_t or k_stage}}
+  kernel.gemm ins(%a, %w) outs(%b) attributes {schedule = #kernel.schedule<{stages = 2 : i64}, reason = "test">} epilogue {
+  ^bb0(%acc: f32):
+    %0 = arith.truncf %acc : f32 to bf16
+    kernel.yield %0 : bf16
+  } : (!x, !w, !x) -> ()
+}
+
+// -----
+
+// Rows of 144 bytes can be copied, from a column that is not at 16 bytes they can't.
+!x = memref<?x72xbf16>
+!y = memref<?x64xbf16>
+!s = memref<?x64xbf16, strided<[72, 1], offset: 4>>
+!w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
+!e = !kernel.packed<tensor<64x72xbf16>, #kernel.layout<swizzled>>
+
+kernel.plan @negative_map max_tokens = 4 max_logit_rows = 4 arena_bytes = 2048 {
+  %t = kernel.input tokens : memref<?xi32>
+  %w = kernel.weight @w : !w
+  %e = kernel.weight @e : !e
+  %a = kernel.alloc {offset = 0 : i64} : !x
+  kernel.embedding ins(%t, %e) outs(%a) : (memref<?xi32>, !e, !x) -> ()
+  %s = kernel.slice %a {offset = 4 : i64} : !x to !s
+  %b = kernel.alloc {offset = 640 : i64} : !y
+  // expected-error @+1 {{maps rows of buffer 'memref<?x72xbf16>' every 144 bytes from byte 8, expected multiples of 16}}
+  kernel.gemm ins(%s, %w) outs(%b) attributes {schedule = #kernel.schedule<{k_stage = 64 : i64, stages = 2 : i64, tile_n = 16 : i64, tile_t = 8 : i64, wgmma = 0 : i64}, reason = "test">} epilogue {
+  ^bb0(%acc: f32):
+    %0 = arith.truncf %acc : f32 to bf16
+    kernel.yield %0 : bf16
+  } : (!s, !w, !y) -> ()
+}
+
+// -----
+
+!cache = !qopt.kv_cache<layers = 1, kv_heads = 1, head_dim = 64, page_tokens = 64, type = bf16>
+!x = memref<?x64xbf16>
+!w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
+
+// 2 pages of 66 floats are needed.
+kernel.plan @workspaces kind = decode max_tokens = 4 max_logit_rows = 4 arena_bytes = 4096 {
+  %t = kernel.input tokens : memref<?xi32>
+  %w = kernel.weight @w : !w
+  %batch = kernel.batch : !qopt.batch
+  %cache = kernel.cache : !cache
+  %a = kernel.alloc {offset = 0 : i64} : !x
+  kernel.embedding ins(%t, %w) outs(%a) : (memref<?xi32>, !w, !x) -> ()
+  %b = kernel.alloc {offset = 512 : i64} : !x
+  %p = kernel.alloc {offset = 1024 : i64} : memref<?x132xf32>
+  %k = kernel.alloc persistent {offset = 0 : i64} : memref<?x1xi32>
+  kernel.attention ins(%a, %cache, %batch) outs(%b) workspaces(%p, %k)
+    {layer = 0 : i64, num_heads = 1 : i64, scale = 0.125 : f64, schedule = #kernel.schedule<{splits = 2 : i64, warps = 1 : i64, stages = 2 : i64}, reason = "test">}
+    : (!x, !cache, !qopt.batch, !x, memref<?x132xf32>, memref<?x1xi32>) -> ()
+}
+
+// -----
+
+!cache = !qopt.kv_cache<layers = 1, kv_heads = 1, head_dim = 64, page_tokens = 64, type = bf16>
+!x = memref<?x64xbf16>
+!w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
+
+kernel.plan @negative_small_workspace kind = decode max_tokens = 4 max_logit_rows = 4 arena_bytes = 4096 {
+  %t = kernel.input tokens : memref<?xi32>
+  %w = kernel.weight @w : !w
+  %batch = kernel.batch : !qopt.batch
+  %cache = kernel.cache : !cache
+  %a = kernel.alloc {offset = 0 : i64} : !x
+  kernel.embedding ins(%t, %w) outs(%a) : (memref<?xi32>, !w, !x) -> ()
+  %b = kernel.alloc {offset = 512 : i64} : !x
+  %p = kernel.alloc {offset = 1024 : i64} : memref<?x66xf32>
+  %k = kernel.alloc persistent {offset = 0 : i64} : memref<?x1xi32>
+  // expected-error @+1 {{has partial results 'memref<?x66xf32>', expected 132 columns for 2 pages of the longest sequence}}
+  kernel.attention ins(%a, %cache, %batch) outs(%b) workspaces(%p, %k)
+    {layer = 0 : i64, num_heads = 1 : i64, scale = 0.125 : f64, schedule = #kernel.schedule<{splits = 2 : i64, warps = 1 : i64, stages = 2 : i64}, reason = "test">}
+    : (!x, !cache, !qopt.batch, !x, memref<?x66xf32>, memref<?x1xi32>) -> ()
+}
+
+// -----
+
+!cache = !qopt.kv_cache<layers = 1, kv_heads = 1, head_dim = 64, page_tokens = 64, type = bf16>
+!x = memref<?x64xbf16>
+!w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
+
+kernel.plan @negative_tickets kind = decode max_tokens = 4 max_logit_rows = 4 arena_bytes = 4096 {
+  %t = kernel.input tokens : memref<?xi32>
+  %w = kernel.weight @w : !w
+  %batch = kernel.batch : !qopt.batch
+  %cache = kernel.cache : !cache
+  %a = kernel.alloc {offset = 0 : i64} : !x
+  kernel.embedding ins(%t, %w) outs(%a) : (memref<?xi32>, !w, !x) -> ()
+  %b = kernel.alloc {offset = 512 : i64} : !x
+  %p = kernel.alloc {offset = 1024 : i64} : memref<?x132xf32>
+  %k = kernel.alloc {offset = 3584 : i64} : memref<?x1xi32>
+  // expected-error @+1 {{has tickets 'memref<?x1xi32>' that are not persistent: nothing sets them to zero}}
+  kernel.attention ins(%a, %cache, %batch) outs(%b) workspaces(%p, %k)
+    {layer = 0 : i64, num_heads = 1 : i64, scale = 0.125 : f64, schedule = #kernel.schedule<{splits = 2 : i64, warps = 1 : i64, stages = 2 : i64}, reason = "test">}
+    : (!x, !cache, !qopt.batch, !x, memref<?x132xf32>, memref<?x1xi32>) -> ()
+}
+
+// -----
+
+!cache = !qopt.kv_cache<layers = 1, kv_heads = 1, head_dim = 64, page_tokens = 64, type = bf16>
+!x = memref<?x64xbf16>
+!w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
+
+kernel.plan @negative_no_workspaces kind = decode max_tokens = 4 max_logit_rows = 4 arena_bytes = 4096 {
+  %t = kernel.input tokens : memref<?xi32>
+  %w = kernel.weight @w : !w
+  %batch = kernel.batch : !qopt.batch
+  %cache = kernel.cache : !cache
+  %a = kernel.alloc {offset = 0 : i64} : !x
+  kernel.embedding ins(%t, %w) outs(%a) : (memref<?xi32>, !w, !x) -> ()
+  %b = kernel.alloc {offset = 512 : i64} : !x
+  // expected-error @+1 {{has 2 splits, but no workspaces}}
+  kernel.attention ins(%a, %cache, %batch) outs(%b)
+    {layer = 0 : i64, num_heads = 1 : i64, scale = 0.125 : f64, schedule = #kernel.schedule<{splits = 2 : i64, warps = 1 : i64, stages = 2 : i64}, reason = "test">}
+    : (!x, !cache, !qopt.batch, !x) -> ()
+}
+
+// -----
+
+!cache = !qopt.kv_cache<layers = 1, kv_heads = 1, head_dim = 64, page_tokens = 64, type = bf16>
+!x = memref<?x64xbf16>
+!w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
+
+kernel.plan @negative_tiles max_tokens = 4 max_logit_rows = 4 arena_bytes = 4096 {
+  %t = kernel.input tokens : memref<?xi32>
+  %w = kernel.weight @w : !w
+  %batch = kernel.batch : !qopt.batch
+  %cache = kernel.cache : !cache
+  %a = kernel.alloc {offset = 0 : i64} : !x
+  kernel.embedding ins(%t, %w) outs(%a) : (memref<?xi32>, !w, !x) -> ()
+  %b = kernel.alloc {offset = 512 : i64} : !x
+  // expected-error @+1 {{has a grid of query tiles, which the plan doesn't have}}
+  kernel.attention ins(%a, %cache, %batch) outs(%b)
+    {layer = 0 : i64, num_heads = 1 : i64, scale = 0.125 : f64, schedule = #kernel.schedule<{warps = 4 : i64, stages = 2 : i64}, reason = "test">}
+    : (!x, !cache, !qopt.batch, !x) -> ()
+}
+
+// -----
+
+!cache = !qopt.kv_cache<layers = 1, kv_heads = 1, head_dim = 64, page_tokens = 64, type = bf16>
+!x = memref<?x64xbf16>
+!w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
+
+kernel.plan @negative_mixed_rows max_tokens = 4 max_logit_rows = 4 arena_bytes = 4096 {
+  %t = kernel.input tokens : memref<?xi32>
+  %w = kernel.weight @w : !w
+  %batch = kernel.batch : !qopt.batch
+  %cache = kernel.cache : !cache
+  %a = kernel.alloc {offset = 0 : i64} : !x
+  kernel.embedding ins(%t, %w) outs(%a) : (memref<?xi32>, !w, !x) -> ()
+  %b = kernel.alloc {offset = 512 : i64} : !x
+  // expected-error @+1 {{has a block for each row, which only decode plans can have}}
+  kernel.attention ins(%a, %cache, %batch) outs(%b)
+    {layer = 0 : i64, num_heads = 1 : i64, scale = 0.125 : f64, schedule = #kernel.schedule<{splits = 1 : i64, warps = 4 : i64, stages = 2 : i64}, reason = "test">}
+    : (!x, !cache, !qopt.batch, !x) -> ()
+}
