@@ -37,7 +37,7 @@ LaunchUnits qopt::launchUnits(Operation *launch) {
     return {static_cast<uint64_t>(WeightImage(gemm.getWeight().getType()).tiles()), 0, 0};
   if (auto attention = dyn_cast<kernel::AttentionOp>(launch))
     return {0, static_cast<uint64_t>(attention.getNumHeads() / attentionHeads(attention)), 0};
-  if (isa<kernel::GatherOp>(launch))
+  if (kernel::rowsOf(launch) == kernel::Rows::LogitRows)
     return {0, 0, 1};
   return {0, 1, 0};
 }
