@@ -32,7 +32,7 @@ enum class Number { bf16, f16, f32, s8, e4m3 };
 
 struct GemmConfig {
   Codes codes;
-  int n, k;        // channels, columns; both multiples of 8, not padded
+  int n, k;        // channels, columns, a multiple of 8; not padded
   int group;       // weight-only: columns that share a scale, 32, 64 x i or (per channel) k
   bool affine;     // weight-only: w = scale * code + minimum
   Number scale;    // type of scales and minima: bf16, f16 or f32
@@ -185,9 +185,10 @@ QOPT_BOTH_SIDES constexpr int producer_registers(const GemmConfig &c) {
   return consumer_groups(c) == 2 ? 40 : 32;
 }
 
-/// Large tiles write through shared memory, so that global accesses are of 16 bytes.
+/// Large tiles write through shared memory, so that global accesses are of 16 bytes; rows
+/// of channels in eights have those.
 QOPT_BOTH_SIDES constexpr bool stages_output(const GemmConfig &c) {
-  return c.wgmma && c.tile_t >= 64 && c.tile_n >= 64;
+  return c.wgmma && c.tile_t >= 64 && c.tile_n >= 64 && c.n % 8 == 0;
 }
 /// Floats of a token's row of a warpgroup: 64 channels, and 4 against bank conflicts.
 constexpr int kStagedRow = 64 + 4;
@@ -248,8 +249,8 @@ QOPT_BOTH_SIDES constexpr int grid_y(const GemmConfig &c) {
 
 /// Why a configuration can't be built, or nullptr.
 QOPT_BOTH_SIDES constexpr const char *reason_invalid(const GemmConfig &c) {
-  if (c.n % 8 || c.k % 8 || c.n <= 0 || c.k <= 0)
-    return "n and k must be positive multiples of 8";
+  if (c.k % 8 || c.n <= 0 || c.k <= 0)
+    return "n must be positive, k a positive multiple of 8";
   if (c.k * bytes(token_number(c)) % 16)
     return "a token must have a multiple of 16 bytes";
   if (c.pair && c.n % 16)
