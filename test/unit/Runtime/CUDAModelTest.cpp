@@ -197,8 +197,7 @@ std::vector<SampledToken> sampleAll(Executor &executor) {
     std::vector<Sampling> samplings;
     for (uint32_t i = 0; i < 6; ++i) {
       std::span<const int32_t> history(tokens[i]);
-      chunks.push_back(
-          {&sequences[i], history.subspan(sequences[i].length()), LogitRows::last});
+      chunks.push_back({&sequences[i], history.subspan(sequences[i].length()), LogitRows::last});
       SamplingParams params;
       params.temperature = i % 2 ? 0.5f + i : 0;
       params.topK = i == 3 ? 5 : 0;
@@ -374,9 +373,11 @@ TEST_F(CUDAModelTest, TheGPUsModelTestPasses) {
   std::filesystem::create_directory(folder);
   std::filesystem::copy_file(toy::write("models-cpu"), folder + "/toy.cpu.qopt");
   std::filesystem::copy_file(toy::writeForGPU("models-gpu"), folder + "/toy.cuda.qopt");
-  std::string command = "QOPT_TEST_ARTIFACTS='" + folder +
-                        "' QOPT_TEST_CUDA_DRIVER='" QOPT_FAKE_CUDA_DRIVER "' '" QOPT_MODEL_TEST
-                        "' >'" + folder + "/log' 2>&1";
+  // Shards and reports are those of this test, not of the one that it runs.
+  std::string command =
+      "env -u GTEST_TOTAL_SHARDS -u GTEST_SHARD_INDEX -u GTEST_OUTPUT QOPT_TEST_ARTIFACTS='" +
+      folder + "' QOPT_TEST_CUDA_DRIVER='" QOPT_FAKE_CUDA_DRIVER "' '" QOPT_MODEL_TEST "' >'" +
+      folder + "/log' 2>&1";
   EXPECT_EQ(std::system(command.c_str()), 0) << toy::read(folder + "/log");
   std::string log = toy::read(folder + "/log");
   EXPECT_NE(log.find("[  PASSED  ] 8 tests."), std::string::npos) << log;
