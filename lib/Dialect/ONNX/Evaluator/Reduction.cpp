@@ -151,11 +151,13 @@ template <typename T> T emptyReduction(StringRef kind) {
   return kind == "ReduceProd" ? T(1) : T(0);
 }
 
-/// The elements of one row, `stride` apart.
-template <typename T> T reduced(StringRef kind, const T *row, int64_t extent, int64_t stride) {
+/// `extent` elements of `values` from `first` on, `stride` apart.
+template <typename T>
+T reduced(StringRef kind, const std::vector<T> &values, int64_t first, int64_t extent,
+          int64_t stride) {
   T value = emptyReduction<T>(kind);
   for (int64_t i = 0; i < extent; ++i) {
-    T element = row[i * stride];
+    T element = values[first + i * stride];
     if (kind == "ReduceMax")
       value = std::max(value, element);
     else if (kind == "ReduceMin")
@@ -196,11 +198,9 @@ Outputs reduce(NodeOp node, Inputs inputs) {
       for (int64_t j = 0; j < view.inner; ++j) {
         int64_t at = o * view.extent * view.inner + j;
         if (y.isReal())
-          next.reals.push_back(
-              reduced(node.getOpType(), y.reals.data() + at, view.extent, view.inner));
+          next.reals.push_back(reduced(node.getOpType(), y.reals, at, view.extent, view.inner));
         else
-          next.ints.push_back(
-              reduced(node.getOpType(), y.ints.data() + at, view.extent, view.inner));
+          next.ints.push_back(reduced(node.getOpType(), y.ints, at, view.extent, view.inner));
       }
     y = std::move(next);
   }
