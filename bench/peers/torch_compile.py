@@ -4,6 +4,9 @@ Prints milliseconds of a decode step for each batch (static bf16 KV cache, greed
 back) and of a prefill, for bf16, int8 weight-only and fp8 (dynamic row-wise) linear layers;
 lm_head is bf16 in all. Needs an sm_90 GPU and PyTorch >= 2.6.
 
+Layers are compiled once and used 32 times, cut where they are added to the residual, so that
+nothing that a compiler of the whole model could fuse is cut apart; a step is one CUDA graph.
+
     python3 bench/peers/torch_compile.py [--formats bf16 fp8] [--batches 1 16] [--prefill 4096] [--output out.json]
 """
 
@@ -62,7 +65,9 @@ class Block(nn.Module):
         for name in ("k", "v"):
             self.register_buffer(name, torch.zeros(batch, KV_HEADS, context, HEAD_DIM, dtype=torch.bfloat16, device="cuda"))
 
-    def forward(self, x, position, cos, sin, mask):
+    def forward(self, x, update, position, cos, sin, mask):
+        """x + update is the residual so far; returns it and this layer's update, apart."""
+        x = x + update
         batch, length, _ = x.shape
         q, k, v = self.qkv(rms_norm(x, self.norm1)).split([HEADS * HEAD_DIM, KV_HEADS * HEAD_DIM, KV_HEADS * HEAD_DIM], -1)
         q, k, v = (t.view(batch, length, -1, HEAD_DIM).transpose(1, 2) for t in (q, k, v))
@@ -80,7 +85,7 @@ class Block(nn.Module):
             y = F.scaled_dot_product_attention(q, self.k, self.v, attn_mask=mask, enable_gqa=True)
         x = x + self.o(y.transpose(1, 2).reshape(batch, length, -1))
         gate, up = self.gate_up(rms_norm(x, self.norm2)).chunk(2, -1)
-        return x + self.down(F.silu(gate) * up)
+        return x, self.down(F.silu(gate) * up)
 
 
 class Model(nn.Module):
@@ -97,11 +102,19 @@ class Model(nn.Module):
         self.register_buffer("sin", angle.sin().bfloat16())
         self.register_buffer("mask", torch.tril(torch.ones(context, context, dtype=torch.bool, device="cuda")))
 
+        self.block = torch.compile(Block.forward, fullgraph=True, dynamic=False)
+        self.end = torch.compile(Model.choose, fullgraph=True, dynamic=False)
+
+    def choose(self, x, update):
+        return self.head(rms_norm(x[:, -1:] + update[:, -1:], self.norm)).argmax(-1)
+
     def run(self, tokens, position, mask):
         x = self.embedding(tokens)
+        update = torch.zeros_like(x)
+        cos, sin = self.cos[position], self.sin[position]
         for block in self.blocks:
-            x = block(x, position, self.cos[position], self.sin[position], mask)
-        return self.head(rms_norm(x[:, -1:], self.norm)).argmax(-1)
+            x, update = self.block(block, x, update, position, cos, sin, mask)
+        return self.end(self, x, update)
 
     def decode(self, tokens, position):
         return self.run(tokens, position, self.mask[position][None, None])
@@ -110,44 +123,55 @@ class Model(nn.Module):
         return self.run(tokens, position, None)
 
 
-def median_ms(call, count):
-    """Median milliseconds of `count` calls, each timed by events."""
+class Recording:
+    """`step` of static tensors, compiled by two calls, then as a CUDA graph."""
+
+    def __init__(self, step, *tensors):
+        stream = torch.cuda.Stream()
+        with torch.cuda.stream(stream):
+            for _ in range(2):
+                step(*tensors)
+        torch.cuda.synchronize()
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph, stream=stream):
+            self.output = step(*tensors)
+
+    def __call__(self):
+        self.graph.replay()
+        return self.output
+
+
+def median_ms(call, count, calls_each=1):
+    """Median milliseconds of a call, from `count` times of `calls_each` calls in a row."""
     times = []
-    for i in range(count):
+    for _ in range(count):
         begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         begin.record()
-        call(i)
+        for _ in range(calls_each):
+            call()
         end.record()
         torch.cuda.synchronize()
-        times.append(begin.elapsed_time(end))
+        times.append(begin.elapsed_time(end) / calls_each)
     return sorted(times)[count // 2]
 
 
 def decode_ms(model, batch, context):
-    step = torch.compile(model.decode, mode="reduce-overhead", fullgraph=True)
-    token = torch.randint(VOCABULARY, (batch, 1), device="cuda")
-    positions = [torch.tensor([context + i], device="cuda") for i in range(60)]
-    for position in positions[:8]:
-        token = step(token, position).clone()
-    times = []
-    for first in range(10, 60, 10):  # ten steps at a time: what a server would see
-        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        begin.record()
-        for position in positions[first : first + 10]:
-            token = step(token, position).clone()
-        end.record()
-        torch.cuda.synchronize()
-        times.append(begin.elapsed_time(end) / 10)
-    return sorted(times)[len(times) // 2]
+    tokens = torch.randint(VOCABULARY, (batch, 1), device="cuda")
+    position = torch.tensor([context], device="cuda")
+
+    def step(tokens, position):
+        tokens.copy_(model.decode(tokens, position))
+        position += 1
+
+    recording = Recording(step, tokens, position)
+    for _ in range(6):
+        recording()
+    return median_ms(recording, 5, 10)
 
 
 def prefill_ms(model, tokens):
-    step = torch.compile(model.prefill, fullgraph=True)
     ids = torch.randint(VOCABULARY, (1, tokens), device="cuda")
-    position = torch.arange(tokens, device="cuda")
-    for _ in range(3):
-        step(ids, position)
-    return median_ms(lambda _: step(ids, position), 7)
+    return median_ms(Recording(model.prefill, ids, torch.arange(tokens, device="cuda")), 7)
 
 
 def main():
