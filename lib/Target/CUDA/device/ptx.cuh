@@ -48,15 +48,20 @@ template <int registers> __device__ __forceinline__ void decrease_registers() {
 }
 
 //===- Programmatic dependent launch --------------------------------------===//
+// Code for GPUs before sm_90 starts when its predecessors have ended, and has nothing to do.
 
 /// Lets the next kernel of the stream start as soon as multiprocessors have room.
 __device__ __forceinline__ void launch_dependents() {
+#if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
 }
 
 /// Returns when the kernels before this one have ended and their writes are visible.
 __device__ __forceinline__ void wait_for_predecessors() {
+#if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
 }
 
 //===- Fences -------------------------------------------------------------===//
@@ -197,6 +202,13 @@ __device__ __forceinline__ void copy_16_async(uint32_t destination, const void *
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(destination), "l"(source)
                : "memory");
 }
+/// The same, or 16 zeros: then nothing is read, though `source` must be an address.
+__device__ __forceinline__ void copy_16_or_zero(uint32_t destination, const void *source,
+                                                bool exists) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(destination), "l"(source),
+               "r"(exists ? 16 : 0)
+               : "memory");
+}
 __device__ __forceinline__ void copy_async_commit() {
   asm volatile("cp.async.commit_group;" ::: "memory");
 }
@@ -251,10 +263,14 @@ __device__ __forceinline__ void mma_s8(int32_t (&d)[4], const uint32_t (&a)[4], 
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-/// Element-wise a - b of two bf16 pairs.
+/// Element-wise a - b of two bf16 pairs; before sm_90 a - 1 b, which rounds as well.
 __device__ __forceinline__ uint32_t sub_bf16(uint32_t a, uint32_t b) {
   uint32_t result;
+#if __CUDA_ARCH__ >= 900
   asm("sub.bf16x2 %0, %1, %2;" : "=r"(result) : "r"(a), "r"(b));
+#else
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(result) : "r"(b), "r"(0xbf80bf80u), "r"(a));
+#endif
   return result;
 }
 

@@ -54,10 +54,16 @@ __device__ __forceinline__ float to_float(f16 value) {
   asm("cvt.f32.f16 %0, %1;" : "=f"(result) : "h"(value.bits));
   return result;
 }
+// GPUs before sm_89 have no e4m3: no kernel for them converts any.
 __device__ __forceinline__ float to_float(e4m3 value) {
+#if __CUDA_ARCH__ >= 890
   uint32_t halves;
   asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(halves) : "h"(uint16_t(value.bits)));
   return to_float(f16{uint16_t(halves)});
+#else
+  __trap();
+  return 0.0f;
+#endif
 }
 
 /// The two elements of a bf16 pair, the first in the low half.
@@ -85,9 +91,14 @@ __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
 }
 /// Saturates to +-448; `low` in the low byte.
 __device__ __forceinline__ uint16_t pack_e4m3(float low, float high) {
+#if __CUDA_ARCH__ >= 890
   uint16_t pair;
   asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(high), "f"(low));
   return pair;
+#else
+  __trap();
+  return 0;
+#endif
 }
 __device__ __forceinline__ e4m3 to_e4m3(float value) {
   return e4m3{uint8_t(pack_e4m3(value, 0.0f))};

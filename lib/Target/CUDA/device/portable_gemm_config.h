@@ -1,0 +1,92 @@
+//===- portable_gemm_config.h - Linear layers of sm_80 and later --*- C++ -*-===//
+//
+// Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The portable path (RFC 1) multiplies the packed images of gemm_config.h with what every
+// GPU since sm_80 has: cp.async, ldmatrix and mma.sync. A block is a grid of warps, each of
+// which has warp_n channels and warp_t tokens of the block's tile, for all of K:
+//
+//            tile_t tokens
+//          ┌───────┬───────┐
+//   tile_n │ warp 0│ warp 1│ warp_n channels
+// channels ├───────┼───────┤
+//          │ warp 2│ warp 3│
+//          └───────┴───────┘
+//            warp_t tokens
+//
+// Plain constexpr C++, shared by the device headers and the compiler.
+//
+//===----------------------------------------------------------------------===//
+
+#pragma once
+
+#include "gemm_config.h"
+
+namespace qopt::cuda {
+
+/// Shared memory of a block on the least of them (sm_86 and sm_89).
+constexpr int kPortableSharedBytes = 101376;
+
+struct PortableGemmConfig {
+  GemmConfig layer;   // its codes, shape, tile_n, tile_t, k_stage and stages
+  int warp_n, warp_t; // channels and tokens of a warp, multiples of 16 and of 8
+
+  constexpr bool operator==(const PortableGemmConfig &) const = default;
+};
+
+/// Warps side by side along the tokens.
+QOPT_BOTH_SIDES constexpr int token_warps(const PortableGemmConfig &c) {
+  return c.layer.tile_t / c.warp_t;
+}
+QOPT_BOTH_SIDES constexpr int warps(const PortableGemmConfig &c) {
+  return c.layer.tile_n / c.warp_n * token_warps(c);
+}
+QOPT_BOTH_SIDES constexpr int threads(const PortableGemmConfig &c) { return 32 * warps(c); }
+
+/// A stage is tokens [boxes][tile_t][128 bytes] in the 128-byte swizzle, then the units'
+/// pieces of the image as they are.
+QOPT_BOTH_SIDES constexpr int portable_token_bytes(const PortableGemmConfig &c) {
+  return stage_boxes(c.layer) * c.layer.tile_t * kRowBytes;
+}
+QOPT_BOTH_SIDES constexpr int stage_bytes(const PortableGemmConfig &c) {
+  int weights = c.layer.tile_n / kUnit * stage_unit_bytes(c.layer);
+  return portable_token_bytes(c) + gemm_detail::round_up(weights, kRowBytes);
+}
+QOPT_BOTH_SIDES constexpr int shared_bytes(const PortableGemmConfig &c) {
+  return c.layer.stages * stage_bytes(c);
+}
+
+/// grid.x is ceil(rows / tile_t).
+QOPT_BOTH_SIDES constexpr int grid_y(const PortableGemmConfig &c) {
+  return gemm_detail::ceil_div(c.layer.n, c.layer.tile_n);
+}
+
+/// Why a configuration can't be built, or nullptr.
+QOPT_BOTH_SIDES constexpr const char *reason_invalid(const PortableGemmConfig &c) {
+  const GemmConfig &l = c.layer;
+  if (l.codes == Codes::e4m3)
+    return "products of e4m3 need sm_90a";
+  if (l.k % 8 || l.n <= 0 || l.k <= 0 || l.k * bytes(token_number(l)) % 16)
+    return "n must be positive, and a token have a multiple of 16 bytes";
+  if (l.pair && l.n % 16)
+    return "n of an interleaved pair must be a multiple of 16";
+  if (is_fragment(l) && !is_per_channel(l) && l.group != 32 && l.group % 64)
+    return "a group must have 32 columns, a multiple of 64, or all";
+  if (c.warp_n < 16 || c.warp_n % 16 || c.warp_t < 8 || c.warp_t % 8)
+    return "a warp must have 16 x i channels and 8 x i tokens";
+  if (l.tile_n < 16 || l.tile_n % c.warp_n || l.tile_t < 8 || l.tile_t % c.warp_t)
+    return "a block must have whole warps of channels and of tokens";
+  if (threads(c) > 1024)
+    return "a block has 1,024 threads at most";
+  if (l.k_stage <= 0 || l.k_stage % box_columns(l) ||
+      (!is_per_channel(l) && l.k_stage % block_columns(l)))
+    return "a stage must have whole rows of 128 bytes and whole groups";
+  if (l.stages < 2)
+    return "a ring needs two stages";
+  if (shared_bytes(c) > kPortableSharedBytes)
+    return "a block has 101,376 bytes of shared memory";
+  return nullptr;
+}
+
+} // namespace qopt::cuda
