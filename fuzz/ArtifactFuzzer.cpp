@@ -12,6 +12,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "../lib/Runtime/Artifact/Format.h"
+#include "AllocationBound.h"
 #include "qopt/Runtime/Artifact.h"
 #include <cstring>
 #include <vector>
@@ -25,6 +26,7 @@ static void open(std::span<const std::byte> bytes) {
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  fuzz::AllocationBound bound(size);
   std::span input = std::as_bytes(std::span(data, size));
   open(input);
 

@@ -10,12 +10,14 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "AllocationBound.h"
 #include "qopt/Runtime/ChatTemplate.h"
 #include <cstdlib>
 
 using namespace qopt;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  fuzz::AllocationBound bound(size);
   std::string_view input(reinterpret_cast<const char *>(data), size);
   size_t zero = input.find('\0');
   std::string_view source = input.substr(0, zero);

@@ -10,6 +10,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "AllocationBound.h"
 #include "ReadTensors.h"
 #include "qopt/Frontend/GGUF/BlockTensor.h"
 #include "qopt/Frontend/Import.h"
@@ -17,6 +18,7 @@
 using namespace qopt;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  fuzz::AllocationBound bound(size);
   llvm::StringRef bytes(reinterpret_cast<const char *>(data), size);
   llvm::Expected<GGUFFile> file = GGUFFile::read(bytes, "fuzz");
   if (!file) {

@@ -10,6 +10,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "AllocationBound.h"
 #include "Folder.h"
 #include "qopt/Frontend/HF/HFFolder.h"
 #include "qopt/Frontend/LlamaTensors.h"
@@ -18,6 +19,7 @@
 using namespace qopt;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  fuzz::AllocationBound bound(size);
   static const fuzz::Folder folder;
   static const std::string path = folder.path("");
   llvm::StringRef text(reinterpret_cast<const char *>(data), size);

@@ -11,6 +11,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "AllocationBound.h"
 #include "Folder.h"
 #include "ReadTensors.h"
 #include "qopt/Frontend/Import.h"
@@ -18,6 +19,7 @@
 using namespace qopt;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  fuzz::AllocationBound bound(size);
   static const fuzz::Folder folder;
   static const std::string path = [] {
     folder.write("model.data", std::string(1 << 21, '\0'));

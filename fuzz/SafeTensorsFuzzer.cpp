@@ -10,6 +10,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "AllocationBound.h"
 #include "ReadTensors.h"
 #include "qopt/Frontend/HF/SafeTensors.h"
 #include "qopt/Frontend/MappedTensor.h"
@@ -35,6 +36,7 @@ static void readFile(llvm::StringRef bytes) {
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  fuzz::AllocationBound bound(size);
   readFile(llvm::StringRef(reinterpret_cast<const char *>(data), size));
   // With a header as long as its JSON, which random bytes seldom say: up to the
   // last brace.

@@ -12,6 +12,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "AllocationBound.h"
 #include "qopt/Runtime/Tokenizer.h"
 #include "tokenizer.pb.h"
 #include <algorithm>
@@ -20,6 +21,7 @@
 using namespace qopt;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  fuzz::AllocationBound bound(size);
   if (size < 2)
     return 0;
   size_t length = std::min<size_t>(data[0] | (data[1] << 8), size - 2);

@@ -10,6 +10,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "AllocationBound.h"
 #include "qopt/Frontend/Tokenizer/TokenizerImport.h"
 #include "qopt/Runtime/Tokenizer.h"
 
@@ -24,6 +25,7 @@ static std::string_view takePart(std::string_view &rest) {
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  fuzz::AllocationBound bound(size);
   std::string_view text(reinterpret_cast<const char *>(data), size);
   std::string_view tokenizerJson = takePart(text), configJson = takePart(text);
   artifact::Tokenizer imported;
