@@ -121,6 +121,11 @@ template <> struct CodeTraits<e4m3> {
   }
 };
 
+__device__ __forceinline__ float copy_sign(float magnitude, float sign) {
+  return bits_to_float((float_to_bits(magnitude) & 0x7fffffffu) |
+                       (float_to_bits(sign) & 0x80000000u));
+}
+
 /// The quotients of a row by one divisor as a division rounds them. `inverse` is
 /// round(1 / divisor): the remainder of round(x inverse) is exact, and corrects it (P.
 /// Markstein, "Computation of elementary functions on the IBM RISC System/6000", 1990).
@@ -132,9 +137,10 @@ struct RowDivisor {
   __device__ __forceinline__ bool is_plain() const {
     return divisor >= 0x1p-80f && divisor <= 0x1p80f;
   }
+  /// The correction makes 0 of -0, and of what the product underflowed to: e4m3 has both.
   __device__ __forceinline__ float plain_quotient(float x) const {
     float q = __fmul_rn(x, inverse);
-    return __fmaf_rn(__fmaf_rn(-divisor, q, x), inverse, q);
+    return copy_sign(__fmaf_rn(__fmaf_rn(-divisor, q, x), inverse, q), x);
   }
 };
 
