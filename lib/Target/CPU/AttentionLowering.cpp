@@ -43,7 +43,8 @@ public:
   AttentionEmitter(KernelBuilder &b, kernel::AttentionOp op, const KernelArguments &args)
       : b(b), op(op), args(args), pages(op.getCache().getType()), query(op.getQuery()),
         out(op.getOuts()[0]), queriesAtOnce(attentionQueries(op)), group(attentionHeads(op)),
-        tokenLanes(widest(pages.pageTokens)), channelLanes(widest(pages.headDim)),
+        tokenLanes(widest(pages.pageTokens, b.lanes())),
+        channelLanes(widest(pages.headDim, b.lanes())),
         queries(b.scratch(queriesAtOnce * stateBytes())),
         sums(b.scratch(queriesAtOnce * stateBytes())),
         weights(b.scratch(4 * group * pages.pageTokens)),
@@ -69,9 +70,8 @@ public:
   }
 
 private:
-  /// The most lanes, a power of two, whose vectors divide `count`.
-  int64_t widest(int64_t count) const {
-    int64_t lanes = b.lanes();
+  /// The most lanes, a power of two up to `lanes`, whose vectors divide `count`.
+  static int64_t widest(int64_t count, int64_t lanes) {
     while (count % lanes != 0)
       lanes /= 2;
     return lanes;
@@ -260,9 +260,10 @@ private:
     auto max = [&](Value x, Value y) {
       return b.select(b.cmpF(arith::CmpFPredicate::OGT, x, y), x, y);
     };
-    VectorType type = b.vecF32(tokenLanes);
+    const int64_t lanes = widest(pages.pageTokens, sumLanes);
+    VectorType type = b.vecF32(lanes);
     SmallVector<Value> scores;
-    for (int64_t token = 0; token < pages.pageTokens; token += tokenLanes)
+    for (int64_t token = 0; token < pages.pageTokens; token += lanes)
       scores.push_back(b.load(type, b.at(weights, weightOffset(head, token))));
     Value largest = scores.front();
     for (Value score : ArrayRef(scores).drop_front())
@@ -271,8 +272,8 @@ private:
     Value maximum = max(before, b.reduce(largest, max));
     Value total = b.constantF(type, 0.0);
     for (auto [index, score] : llvm::enumerate(scores)) {
-      Value weight = emitExp(b, b.subF(score, b.splat(maximum, tokenLanes)));
-      b.store(weight, b.at(weights, weightOffset(head, index * tokenLanes)));
+      Value weight = emitExp(b, b.subF(score, b.splat(maximum, lanes)));
+      b.store(weight, b.at(weights, weightOffset(head, index * lanes)));
       total = b.addF(total, weight);
     }
     Value correction = b.lane(emitExp(b, b.splat(b.subF(before, maximum), 1)), 0);

@@ -113,9 +113,9 @@ private:
     if (image.minimum)
       b.loop(b.i64(0), b.i64(image.groups()), 1, [&](Value group) {
         Value start = b.rowAt(to, group, 4 * image.group);
-        Value sum = b.constantF(b.vecF32(lanes), 0.0);
-        for (int64_t k = 0; k < image.group; k += lanes)
-          sum = b.addF(sum, b.load(b.vecF32(lanes), b.at(start, 4 * k)));
+        Value sum = b.constantF(b.vecF32(sumLanes), 0.0);
+        for (int64_t k = 0; k < image.group; k += sumLanes)
+          sum = b.addF(sum, b.load(b.vecF32(sumLanes), b.at(start, 4 * k)));
         Value index = b.addI(b.mulI(m, sumsPerRow), group);
         b.store(b.reduceAddF(sum), b.rowAt(sums, index, 4));
       });

@@ -34,6 +34,10 @@ using mlir::Value;
 using mlir::ValueRange;
 using mlir::VectorType;
 
+/// Partial sums of a sum along a row: as many on every target, so that wider and
+/// narrower vectors add up in the same order.
+constexpr int64_t sumLanes = 16;
+
 class KernelBuilder : public mlir::ImplicitLocOpBuilder {
 public:
   KernelBuilder(mlir::Location loc, mlir::OpBuilder &builder, const CPUTarget &target)

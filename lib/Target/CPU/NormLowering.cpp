@@ -11,9 +11,6 @@
 using namespace mlir;
 using namespace qopt;
 
-/// Partial sums of kernel.norm.
-constexpr int64_t sumLanes = 16;
-
 /// sum x^2 over 16 partial sums, a product and an addition each rounded.
 static Value emitSumOfSquares(KernelBuilder &b, const Rows &in, Value row) {
   auto squares = [&](Value column, int64_t lanes) {
