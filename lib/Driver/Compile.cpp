@@ -9,6 +9,7 @@
 #include "BuildManifest.h"
 #include "PackWeights.h"
 #include "PlanModel.h"
+#include "StatusError.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Pass/PassManager.h"
 #include "qopt/Dialect/QOpt/IR/QOptDialect.h"
@@ -26,10 +27,6 @@ using namespace mlir;
 using namespace qopt;
 
 namespace {
-
-llvm::Error toError(const Status &status) {
-  return llvm::createStringError(status.message());
-}
 
 std::span<const std::byte> asBytes(ArrayRef<char> bytes) {
   return {reinterpret_cast<const std::byte *>(bytes.data()), bytes.size()};
@@ -182,7 +179,6 @@ llvm::Expected<PipelineOptions> Compilation::pipelineOf(const Build &build) cons
   pipeline.target = build.name;
   pipeline.maxTokens = options.maxTokens ? options.maxTokens : build.target->defaultMaxTokens();
   pipeline.maxLogitRows = build.target->defaultMaxLogitRows();
-  pipeline.maxContext = maxContext();
   pipeline.buckets = options.buckets;
   // Beside a GPU the CPU has no say in a table that only GPUs take.
   if (builds.size() == 1 || kindOf(build.name) != "cpu")

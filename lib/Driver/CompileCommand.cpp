@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "CommandError.h"
+#include "StatusError.h"
 #include "qopt/Driver/Commands.h"
 #include "qopt/Driver/Compile.h"
 #include "qopt/Transforms/Pipelines.h"
@@ -32,7 +32,7 @@ static void compile(const CompileOptions &options, bool quiet) {
   llvm::Expected<std::string> path = compileModel(options, progress);
   progress.end();
   if (!path)
-    fail(StatusCode::invalidInput, llvm::toString(path.takeError()));
+    failOn(path.takeError());
   if (options.timing)
     printTiming(progress);
   uint64_t bytes = 0;

@@ -7,6 +7,7 @@
 
 #include "PackWeights.h"
 #include "OrderedPipeline.h"
+#include "StatusError.h"
 #include "qopt/Dialect/QOpt/IR/QOptDialect.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/Threading.h"
@@ -127,7 +128,6 @@ llvm::Error qopt::packWeights(const WeightImages &ops, const Target &target,
   std::vector<char> sides;
   auto use = [&](Piece piece) -> llvm::Error {
     const Image &image = images[piece.image];
-    auto toError = [](const Status &status) { return llvm::createStringError(status.message()); };
     if (piece.index == 0) {
       energy = {};
       sides.clear();

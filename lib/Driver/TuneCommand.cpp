@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "CommandError.h"
 #include "PlanModel.h"
+#include "StatusError.h"
 #include "Tuner.h"
 #include "qopt/Driver/Commands.h"
 #include "qopt/Frontend/Random/ReadyConfigs.h"
@@ -151,11 +151,6 @@ llvm::Error tuneOnGPU(Device &device, const Layers &layers, const Options &optio
         "'" +
         options.output + "' has none of them");
   return llvm::Error::success();
-}
-
-void failOn(llvm::Error error) {
-  if (error)
-    fail(StatusCode::invalidInput, llvm::toString(std::move(error)));
 }
 
 void run(const Options &options) {

@@ -7,6 +7,7 @@
 
 #include "Tuner.h"
 #include "../Runtime/Artifact/Format.h"
+#include "StatusError.h"
 #include "TuneMeasure.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/MathExtras.h"
@@ -24,8 +25,6 @@ constexpr uint64_t fewestLaunches = 4, mostLaunches = 1024;
 /// A recording: long beside what starts it (some microseconds); and where the launches
 /// are long, the time in which each shall have a weight of its own.
 constexpr double recordingSeconds = 1e-3, rotatingSeconds = 5e-3;
-
-llvm::Error toError(const Status &status) { return llvm::createStringError(status.message()); }
 
 /// Bytes of `rows` rows of a buffer, as far as they are apart.
 uint64_t bufferElements(Value buffer, int64_t rows) {

@@ -7,6 +7,7 @@
 
 #include "qopt/Driver/Commands.h"
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <new>
 #include <string>
@@ -48,6 +49,7 @@ static int run(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+  std::signal(SIGXFSZ, SIG_IGN); // a file as long as it may be is an error like a full disk
   int code = run(argc, argv);
   if (std::fflush(stdout) == 0 && !std::ferror(stdout))
     return code;

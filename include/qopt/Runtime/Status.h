@@ -29,7 +29,7 @@ enum class StatusCode {
   ok = 0,
   invalidInput = 1,    ///< a file, request or argument is wrong
   usage = 2,           ///< the call is wrong (a command-line or API misuse)
-  unavailable = 3,     ///< this machine can't: CPU feature, memory, device
+  unavailable = 3,     ///< this machine can't: memory, device
 };
 
 /// An error code with a message: lower case, no final period, what was

@@ -45,7 +45,7 @@ typedef enum qopt_status {
   QOPT_OK = 0,
   QOPT_INVALID_INPUT = 1, /**< a file, request or argument is wrong */
   QOPT_USAGE = 2,         /**< the call is wrong */
-  QOPT_UNAVAILABLE = 3    /**< this machine can't: CPU feature, memory, GPU */
+  QOPT_UNAVAILABLE = 3    /**< this machine can't: memory, GPU */
 } qopt_status;
 
 /** What went wrong in this thread's last call that failed; never NULL. Valid

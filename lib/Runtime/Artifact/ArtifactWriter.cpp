@@ -51,9 +51,13 @@ struct ArtifactWriter::State {
   Status failWithErrno(const std::string &what) {
     int error = errno;
     std::string message = "can't " + what + " artifact '" + path + "': ";
+    // What the caller chose is wrong: a disk without room, a limit, a path.
     if (error == ENOSPC || error == EDQUOT)
-      return fail(Status::unavailable(message + "the disk is full after " +
-                                      std::to_string(position) + " bytes"));
+      return fail(Status::invalid(message + "the disk is full after " + std::to_string(position) +
+                                  " bytes"));
+    if (error == EFBIG)
+      return fail(Status::invalid(message + "the limit on the size of files is met after " +
+                                  std::to_string(position) + " bytes"));
     message += std::strerror(error);
     bool wrongPath = error == ENOENT || error == ENOTDIR || error == EISDIR || error == EACCES ||
                      error == ENAMETOOLONG;

@@ -61,12 +61,12 @@ std::string architecture(std::string triple) {
 Status qopt::checkCPU(const std::string &triple, std::span<const std::string> features) {
   utsname system;
   if (::uname(&system) == 0 && architecture(triple) != architecture(system.machine))
-    return Status::unavailable("the code is for " + quoted(architecture(triple)) +
-                               ", this machine is " + quoted(architecture(system.machine)));
+    return Status::invalid("the code is for " + quoted(architecture(triple)) +
+                           ", this machine is " + quoted(architecture(system.machine)));
   std::set<std::string> have = machineFeatures();
   for (const std::string &feature : features)
     if (!have.count(kernelName(feature)))
-      return Status::unavailable("the code needs the CPU feature " + quoted(feature) +
-                                 ", which this machine doesn't have");
+      return Status::invalid("the code needs the CPU feature " + quoted(feature) +
+                             ", which this machine doesn't have");
   return Status::ok();
 }

@@ -1,6 +1,6 @@
 """Copies an artifact with one bit changed.
 
-  flip.py FROM TO code|weights|manifest
+  flip.py FROM TO code|weights|manifest|version
 """
 
 import json
@@ -13,6 +13,8 @@ with open(source, "rb") as file:
     data = bytearray(file.read())
 if part == "manifest":
     offset = struct.unpack_from("<Q", data, 16)[0]
+elif part == "version":
+    offset = 8
 else:
     found = json.loads(subprocess.check_output(["qopt", "inspect", source, "--json"]))
     section = found["programs"][0]["code"] if part == "code" else found["programs"][0]["weights"][-1]["section"]

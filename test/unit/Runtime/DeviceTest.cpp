@@ -119,11 +119,11 @@ TEST(CheckCPU, NamesWhatIsMissing) {
   EXPECT_TRUE(checkCPU(QOPT_TOY_TRIPLE, {}));
   std::vector<std::string> features = {"antigravity"};
   Status status = checkCPU(QOPT_TOY_TRIPLE, features);
-  EXPECT_EQ(status.code(), StatusCode::unavailable);
+  EXPECT_EQ(status.code(), StatusCode::invalidInput);
   EXPECT_EQ(status.message(),
             "the code needs the CPU feature 'antigravity', which this machine doesn't have");
   status = checkCPU("pdp11-dec-unix", {});
-  EXPECT_EQ(status.code(), StatusCode::unavailable);
+  EXPECT_EQ(status.code(), StatusCode::invalidInput);
   EXPECT_NE(status.message().find("the code is for 'pdp11', this machine is '"), std::string::npos);
 }
 
