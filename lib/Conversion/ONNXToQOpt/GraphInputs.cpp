@@ -32,9 +32,10 @@ static bool looksUpEmbedding(Value value) {
   return false;
 }
 
+/// A graph that says how long its sequences are takes no others.
 static bool isTokenInput(BlockArgument argument) {
   auto type = dyn_cast<RankedTensorType>(argument.getType());
-  return type && type.getRank() == 2 && type.getElementType().isIntOrIndex();
+  return type && type.getRank() == 2 && type.getElementType().isIntOrIndex() && type.isDynamicDim(1);
 }
 
 static bool isPastInput(BlockArgument argument) {
@@ -57,7 +58,7 @@ llvm::Expected<GraphInputs> GraphInputs::find(func::FuncOp func) {
       llvm::raw_string_ostream(type) << argument.getType();
       return llvm::createStringError(llvm::formatv(
           "graph input '{0}' has type {1}, expected tokens, mask or positions [batch, sequence] or "
-          "a past [batch, KV heads, past, head size] with a dynamic batch and past",
+          "a past [batch, KV heads, past, head size], with a dynamic sequence and past",
           name, type));
     } else if (!inputs.mask && name.contains("attention_mask")) {
       inputs.mask = argument;

@@ -55,6 +55,15 @@ func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}, %t: tenso
 
 !u = !onnx_graph.unknown
 
+// expected-error @+1 {{graph input 'input_ids' has type tensor<?x8xi64>, expected tokens, mask or positions [batch, sequence] or a past [batch, KV heads, past, head size], with a dynamic sequence and past}}
+func.func @main(%ids: tensor<?x8xi64> {onnx_graph.name = "input_ids"}) -> tensor<?x8xi64> {
+  return %ids : tensor<?x8xi64>
+}
+
+// -----
+
+!u = !onnx_graph.unknown
+
 // expected-error @+1 {{graph input 'past' has type tensor<?x2x8x4xf32>, expected tokens, mask or positions}}
 func.func @main(%ids: tensor<?x?xi64> {onnx_graph.name = "input_ids"}, %p: tensor<?x2x8x4xf32> {onnx_graph.name = "past"}) -> tensor<?x2x8x4xf32> {
   return %p : tensor<?x2x8x4xf32>
