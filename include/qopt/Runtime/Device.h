@@ -99,6 +99,8 @@ struct KernelEntry {
   std::string name;
   /// GPUs: its code object in the section, in bytes.
   uint64_t offset = 0, size = 0;
+  /// GPUs: its PTX, for later ones; size 0: there is none.
+  uint64_t ptxOffset = 0, ptxSize = 0;
 };
 
 /// Machine code on a device, with its entries resolved.
@@ -225,7 +227,7 @@ Result<std::unique_ptr<Device>> createCPUDevice(const CPUDeviceOptions &options 
 
 struct CUDADeviceOptions {
   unsigned ordinal = 0;     ///< which GPU, as the driver counts them
-  std::string architecture; ///< of the code: sm_90a
+  std::string architecture; ///< of the code: sm_90a, or sm_80, which later GPUs run, too
   std::string driver;       ///< library of the driver; empty: libcuda.so.1
   /// Waits for each launch, so that an error names its kernel. Slow.
   bool debugSync = false;
@@ -235,6 +237,11 @@ struct CUDADeviceOptions {
 /// toolkit is needed. Fails with StatusCode::unavailable when there is no driver,
 /// no such GPU, or the GPU can't run code for the architecture.
 Result<std::unique_ptr<Device>> createCUDADevice(const CUDADeviceOptions &options);
+
+/// Which of the \p architectures that there is code for the GPU runs best: its own, else the
+/// latest. Fails as createCUDADevice does where it runs none.
+Result<size_t> bestArchitecture(std::span<const std::string> architectures, unsigned ordinal,
+                                const std::string &driver);
 
 /// Fails, naming the first feature that is missing, unless this machine has the
 /// CPU \p features (names as in Linux's /proc/cpuinfo) and runs \p triple.

@@ -8,6 +8,7 @@
 #include "Format.h"
 #include "qopt/Runtime/Artifact/manifest.pb.h"
 #include <algorithm>
+#include <map>
 #include <tuple>
 #include <vector>
 
@@ -156,12 +157,20 @@ private:
     if (!cuda_)
       return Status::ok();
     const artifact::CodeObject &object = kernel.object();
-    uint64_t size = program_.code().size();
-    if (object.size() == 0 || object.offset() % bufferAlignment != 0 || object.offset() > size ||
-        object.size() > size - object.offset())
-      return Status::invalid("its code object has " + number(object.size()) + " bytes at " +
-                             number(object.offset()) + " in a code section of " + number(size));
+    if (Status status = codeRange("code object", object.offset(), object.size()); !status)
+      return status;
+    if (object.ptx_size() > 0)
+      if (Status status = codeRange("PTX", object.ptx_offset(), object.ptx_size()); !status)
+        return status;
     return bounded("shared bytes", object.shared_bytes(), 0, maxBlockSharedBytes);
+  }
+
+  Status codeRange(const std::string &name, uint64_t offset, uint64_t size) {
+    uint64_t section = program_.code().size();
+    if (size > 0 && offset % bufferAlignment == 0 && offset <= section && size <= section - offset)
+      return Status::ok();
+    return Status::invalid("its " + name + " has " + number(size) + " bytes at " + number(offset) +
+                           " in a code section of " + number(section));
   }
 
   Status plans() {
@@ -387,13 +396,14 @@ Status verifyOverlaps(const artifact::Manifest &manifest) {
 Status verifyPrograms(const artifact::Manifest &manifest, uint64_t sectionsEnd) {
   if (manifest.programs_size() == 0)
     return Status::invalid("it has no program, expected one for each target");
-  const artifact::Target *seen[2] = {nullptr, nullptr}; // of the CPU, of GPUs
+  std::map<std::string, const artifact::Target *> seen; // by what tells them apart
   for (const artifact::Program &program : manifest.programs()) {
-    const artifact::Target *&other = seen[isCUDA(program.target())];
-    if (other)
-      return Status::invalid("it has programs for " + quoted(other->name()) + " and " +
-                             quoted(program.target().name()) + ", expected one for each device");
-    other = &program.target();
+    const artifact::Target &target = program.target();
+    std::string architecture = target.features_size() > 0 ? target.features(0) : "";
+    auto [other, isNew] = seen.emplace(isCUDA(target) ? architecture : "cpu", &target);
+    if (!isNew)
+      return Status::invalid("it has programs for " + quoted(other->second->name()) + " and " +
+                             quoted(target.name()) + ", expected one for each device");
     Status status = ProgramVerifier(manifest.model(), program, sectionsEnd).verify();
     if (!status && manifest.programs_size() > 1)
       return Status::invalid("program for " + quoted(program.target().name()) + ": " +

@@ -7,6 +7,8 @@
 
 #include "CUDACode.h"
 #include "../Artifact/Format.h"
+#include <cstring>
+#include <span>
 
 using namespace qopt;
 using namespace qopt::cuda;
@@ -15,6 +17,11 @@ namespace {
 
 // Above this a kernel must be told how much shared memory it may ask for.
 constexpr uint32_t defaultSharedBytes = 48 << 10;
+
+bool isELF(std::span<const std::byte> object) {
+  constexpr unsigned char magic[] = {0x7f, 'E', 'L', 'F'};
+  return object.size() > sizeof(magic) && std::memcmp(object.data(), magic, sizeof(magic)) == 0;
+}
 
 } // namespace
 
@@ -71,11 +78,18 @@ Result<CUmodule> CUDACode::module(const KernelEntry &entry) {
   auto found = modules_.find(entry.offset);
   if (found != modules_.end())
     return found->second;
+  // The driver reads a cubin by its own sizes, and anything else as text up to a 0.
+  std::span<const std::byte> object(section_.data() + entry.offset, entry.size);
+  bool isText = !isELF(object);
+  if (isText && (object.empty() || object.back() != std::byte(0)))
+    return Status::invalid("the code of kernel " + quoted(entry.name) +
+                           " is neither a cubin nor PTX");
   CUmodule module = nullptr;
   CUresult result = driver_.cuModuleLoadData(&module, section_.data() + entry.offset);
   if (result != success)
-    return Status::invalid("the code of kernel " + quoted(entry.name) +
-                           " can't be loaded: " + driver_.describe(result));
+    return Status::invalid("the code of kernel " + quoted(entry.name) + " can't be " +
+                           (isText ? "translated from PTX: " : "loaded: ") +
+                           driver_.describe(result));
   return modules_[entry.offset] = module;
 }
 

@@ -17,7 +17,7 @@ namespace qopt::cuda {
 /// kernels is first launched: most plans of an artifact never run.
 class CUDACode : public DeviceCode {
 public:
-  /// The context must outlive the code.
+  /// The context must outlive the code. Entries name cubins, or PTX.
   CUDACode(const CUDAContext &context, std::vector<std::byte> section,
            std::vector<KernelEntry> entries);
   ~CUDACode() override;

@@ -11,18 +11,28 @@
 using namespace qopt;
 using namespace qopt::cuda;
 
-Result<std::unique_ptr<CUDAContext>> CUDAContext::create(const std::string &library,
-                                                         unsigned ordinal) {
-  Result<CUDADriver> driver = CUDADriver::open(library);
+Result<std::unique_ptr<CUDAContext>> CUDAContext::find(const std::string &library,
+                                                       unsigned ordinal) {
+  Result<CUDADriver> driver = CUDADriver::open(library.empty() ? "libcuda.so.1" : library);
   if (!driver)
     return driver.status();
   std::unique_ptr<CUDAContext> context(new CUDAContext(*driver));
-  if (Status status = context->start(ordinal); !status)
+  if (Status status = context->describe(ordinal); !status)
     return status;
   return context;
 }
 
-Status CUDAContext::start(unsigned ordinal) {
+Result<std::unique_ptr<CUDAContext>> CUDAContext::create(const std::string &library,
+                                                         unsigned ordinal) {
+  auto context = find(library, ordinal);
+  if (!context)
+    return context;
+  if (Status status = (*context)->start(); !status)
+    return status;
+  return context;
+}
+
+Status CUDAContext::describe(unsigned ordinal) {
   int count = 0;
   if (Status status = driver_.check(driver_.cuDeviceGetCount(&count), "cuDeviceGetCount"); !status)
     return status;
@@ -43,6 +53,10 @@ Status CUDAContext::start(unsigned ordinal) {
     if (Status status = driver_.check(result, call); !status)
       return status;
   name_ = name;
+  return Status::ok();
+}
+
+Status CUDAContext::start() {
   CUresult result = driver_.cuDevicePrimaryCtxRetain(&context_, device_);
   if (result != success) {
     context_ = nullptr;

@@ -17,6 +17,8 @@ namespace qopt::cuda {
 class CUDAContext {
 public:
   static Result<std::unique_ptr<CUDAContext>> create(const std::string &library, unsigned ordinal);
+  /// Only to ask what the GPU is: takes nothing of it.
+  static Result<std::unique_ptr<CUDAContext>> find(const std::string &library, unsigned ordinal);
   ~CUDAContext();
 
   const CUDADriver &driver() const { return driver_; }
@@ -37,7 +39,8 @@ public:
 
 private:
   explicit CUDAContext(const CUDADriver &driver) : driver_(driver) {}
-  Status start(unsigned ordinal);
+  Status describe(unsigned ordinal);
+  Status start();
 
   CUDADriver driver_;
   CUdevice device_ = 0;

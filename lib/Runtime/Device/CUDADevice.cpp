@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstring>
 #include <mutex>
+#include <tuple>
 
 using namespace qopt;
 using namespace qopt::cuda;
@@ -70,10 +71,21 @@ private:
   CUevent start = nullptr, end = nullptr;
 };
 
+/// Which of a kernel's code the GPU runs, and how it is launched.
+struct CodeUse {
+  std::string name;             ///< of the architecture, sm_90a
+  bool isTranslated = false;    ///< from PTX, by the driver
+  GPUArchitecture architecture; ///< that the code was written for
+
+  /// Kernels of sm_90 and later wait for their predecessors themselves.
+  bool mayOverlap() const { return architecture.major >= 9; }
+};
+
 class CUDADevice : public Device {
 public:
-  CUDADevice(std::unique_ptr<CUDAContext> context, bool debugSync)
-      : context_(std::move(context)), driver_(context_->driver()), debugSync_(debugSync) {}
+  CUDADevice(std::unique_ptr<CUDAContext> context, CodeUse use, bool debugSync)
+      : context_(std::move(context)), driver_(context_->driver()), use_(std::move(use)),
+        debugSync_(debugSync) {}
   ~CUDADevice() override {
     if (!context_->enter())
       return;
@@ -84,7 +96,8 @@ public:
 
   std::string describe() const override {
     return "cuda, " + context_->name() + " (sm_" + std::to_string(context_->major()) +
-           std::to_string(context_->minor()) + ")";
+           std::to_string(context_->minor()) +
+           (use_.isTranslated ? ", from PTX of " + use_.name + ")" : ")");
   }
 
   std::optional<uint64_t> freeBytes() const override;
@@ -122,6 +135,7 @@ private:
 
   std::unique_ptr<CUDAContext> context_;
   const CUDADriver &driver_;
+  CodeUse use_;
   bool debugSync_;
   std::mutex mutex_; ///< one thread at a time gives the stream work
   std::vector<CUdeviceptr> adopted_;
@@ -285,8 +299,17 @@ Result<std::unique_ptr<DeviceCode>> CUDADevice::load(std::span<const std::byte> 
   if (hash.size() != found.size() || std::memcmp(hash.data(), found.data(), found.size()) != 0)
     return Status::invalid(
         "the code section is damaged: it has another hash than the manifest says");
+  std::vector<KernelEntry> used = entries;
+  if (use_.isTranslated)
+    for (KernelEntry &entry : used) {
+      if (entry.ptxSize == 0)
+        return Status::unavailable("kernel " + quoted(entry.name) + " has no PTX, which " +
+                                   context_->name() + " needs to run code of " + use_.name);
+      entry.offset = entry.ptxOffset;
+      entry.size = entry.ptxSize;
+    }
   return std::unique_ptr<DeviceCode>(
-      std::make_unique<CUDACode>(*context_, std::move(section), entries));
+      std::make_unique<CUDACode>(*context_, std::move(section), std::move(used)));
 }
 
 Status CUDADevice::encode(const TensorMap &map, EncodedTensorMap &encoded) const {
@@ -315,14 +338,14 @@ Status CUDADevice::launchOne(CUDACode &code, const LaunchCommand &command) {
       return status;
     parameters.push_back(&maps[i]);
   }
-  // The kernel may start while its predecessor ends, and waits for it itself.
+  // The kernel may start while its predecessor ends, where it waits for it itself.
   LaunchAttribute overlap{};
   overlap.id = launchProgrammaticSerialization;
   overlap.value = 1;
   const LaunchGrid &grid = command.grid;
   LaunchConfig config{grid.x,   grid.y, grid.z,           grid.threads,
                       1,        1,      grid.sharedBytes, context_->stream(),
-                      &overlap, 1};
+                      &overlap, use_.mayOverlap() ? 1u : 0u};
   return driver_.check(driver_.cuLaunchKernelEx(&config, *function, parameters.data(), nullptr),
                        "cuLaunchKernelEx");
 }
@@ -421,28 +444,61 @@ Result<double> CUDADevice::time(const Recording &recording) {
       [&] { return replayLocked(static_cast<const CUDARecording &>(recording)); });
 }
 
-/// Code of an architecture with a letter runs on this one only; other code on
-/// later ones of the same major version, too.
-Status checkArchitecture(const CUDAContext &context, const std::string &name) {
-  std::optional<GPUArchitecture> wanted = parseArchitecture(name);
-  bool runs = wanted && context.major() == wanted->major &&
-              (wanted->exact ? context.minor() == wanted->minor : context.minor() >= wanted->minor);
-  if (runs)
-    return Status::ok();
-  return Status::unavailable("the code is for " + quoted(name) + ", but " + context.name() +
-                             " is sm_" + std::to_string(context.major()) +
-                             std::to_string(context.minor()));
+/// How a GPU runs code of an architecture.
+enum class Fit { none, translated, own, exact };
+
+/// Code of an architecture with a letter runs on this one only. Other code runs as it is on
+/// later ones of the same major version, and on those of later ones from PTX.
+Fit fitOf(const CUDAContext &gpu, const GPUArchitecture &code) {
+  if (code.exact)
+    return gpu.major() == code.major && gpu.minor() == code.minor ? Fit::exact : Fit::none;
+  if (gpu.major() == code.major)
+    return gpu.minor() >= code.minor ? Fit::own : Fit::none;
+  return gpu.major() > code.major ? Fit::translated : Fit::none;
+}
+
+Status whyNone(const CUDAContext &gpu, const std::string &name) {
+  std::optional<GPUArchitecture> code = parseArchitecture(name);
+  return Status::unavailable("the code is for " + quoted(name) +
+                             (code && !code->exact ? " and later GPUs, but " : ", but ") +
+                             gpu.name() + " is sm_" + std::to_string(gpu.major()) +
+                             std::to_string(gpu.minor()));
 }
 
 } // namespace
 
 Result<std::unique_ptr<Device>> qopt::createCUDADevice(const CUDADeviceOptions &options) {
-  auto context = CUDAContext::create(options.driver.empty() ? "libcuda.so.1" : options.driver,
-                                     options.ordinal);
+  auto context = CUDAContext::create(options.driver, options.ordinal);
   if (!context)
     return context.status();
-  if (Status status = checkArchitecture(**context, options.architecture); !status)
-    return status;
-  return std::unique_ptr<Device>(
-      std::make_unique<CUDADevice>(std::move(*context), options.debugSync));
+  std::optional<GPUArchitecture> code = parseArchitecture(options.architecture);
+  Fit fit = code ? fitOf(**context, *code) : Fit::none;
+  if (fit == Fit::none)
+    return whyNone(**context, options.architecture);
+  return std::unique_ptr<Device>(std::make_unique<CUDADevice>(
+      std::move(*context), CodeUse{options.architecture, fit == Fit::translated, *code},
+      options.debugSync));
+}
+
+Result<size_t> qopt::bestArchitecture(std::span<const std::string> architectures, unsigned ordinal,
+                                      const std::string &driver) {
+  auto gpu = CUDAContext::find(driver, ordinal);
+  if (!gpu)
+    return gpu.status();
+  std::optional<size_t> best;
+  std::tuple<Fit, int, int> rankOfBest;
+  for (size_t i = 0; i < architectures.size(); ++i) {
+    std::optional<GPUArchitecture> code = parseArchitecture(architectures[i]);
+    Fit fit = code ? fitOf(**gpu, *code) : Fit::none;
+    if (fit == Fit::none)
+      continue;
+    std::tuple rank(fit, code->major, code->minor);
+    if (!best || rank > rankOfBest) {
+      best = i;
+      rankOfBest = rank;
+    }
+  }
+  if (best)
+    return *best;
+  return whyNone(**gpu, architectures.empty() ? "" : architectures.front());
 }

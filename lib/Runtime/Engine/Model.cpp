@@ -29,9 +29,10 @@ struct Model::State {
   std::vector<StartupPhase> startup;
 
   Status load(const ModelOptions &options);
-  const artifact::Program *find(bool cuda) const;
+  std::vector<const artifact::Program *> find(bool cuda) const;
   Status createDevice(const ModelOptions &options);
-  Status takeGPU(const artifact::Program &cuda, const ModelOptions &options, unsigned ordinal);
+  Status takeGPU(std::span<const artifact::Program *const> programs, const ModelOptions &options,
+                 unsigned ordinal);
   Status takeCPU(const artifact::Program &cpu, const ModelOptions &options);
   Status loadCode();
   Status placeWeights(WeightMemory memory);
@@ -73,6 +74,14 @@ Result<DeviceChoice> parseDevice(const std::string &text) {
   return Status::usage("device is " + quoted(text) + ", expected auto, cpu, cuda or cuda:N");
 }
 
+/// 'cuda:sm_80', 'cuda:sm_90a'
+std::string namesOf(std::span<const artifact::Program *const> programs) {
+  std::string names;
+  for (const artifact::Program *program : programs)
+    names += (names.empty() ? "" : ", ") + quoted(program->target().name());
+  return names;
+}
+
 bool environmentSays(const char *name) {
   const char *value = std::getenv(name);
   return value && *value && std::string(value) != "0";
@@ -80,46 +89,55 @@ bool environmentSays(const char *name) {
 
 } // namespace
 
-const artifact::Program *Model::State::find(bool cuda) const {
+/// The programs for GPUs, or for the CPU.
+std::vector<const artifact::Program *> Model::State::find(bool cuda) const {
+  std::vector<const artifact::Program *> programs;
   for (const artifact::Program &candidate : artifact.manifest().programs())
     if (isCUDA(candidate.target()) == cuda)
-      return &candidate;
-  return nullptr;
+      programs.push_back(&candidate);
+  return programs;
 }
 
 Status Model::State::createDevice(const ModelOptions &options) {
   Result<DeviceChoice> choice = parseDevice(options.device);
   if (!choice)
     return choice.status();
-  const artifact::Program *cuda = find(true), *cpu = find(false);
-  if (choice->cuda && cuda) {
-    Status status = takeGPU(*cuda, options, choice->ordinal);
-    bool tryCPU = choice->cpu && cpu && status.code() == StatusCode::unavailable;
+  const std::vector<const artifact::Program *> cuda = find(true), cpu = find(false);
+  if (choice->cuda && !cuda.empty()) {
+    Status status = takeGPU(cuda, options, choice->ordinal);
+    bool tryCPU = choice->cpu && !cpu.empty() && status.code() == StatusCode::unavailable;
     if (status.isOk())
       return status;
     if (!tryCPU)
-      return Status(status.code(), "it was compiled for " + quoted(cuda->target().name()) + ": " +
-                                       status.message());
+      return Status(status.code(),
+                    "it was compiled for " + namesOf(cuda) + ": " + status.message());
     whyNoGPU = status.message();
   }
-  if (choice->cpu && cpu)
-    return takeCPU(*cpu, options);
-  const artifact::Program &other = *(cuda ? cuda : cpu);
-  return Status::usage("it was compiled for " + quoted(other.target().name()) + ", which device " +
-                       quoted(options.device) + " can't run: compile the model with --target " +
-                       (cuda ? "cpu" : "cuda:sm_90a") + ", or cpu,cuda:sm_90a for both");
+  if (choice->cpu && !cpu.empty())
+    return takeCPU(*cpu.front(), options);
+  return Status::usage("it was compiled for " + namesOf(cuda.empty() ? cpu : cuda) +
+                       ", which device " + quoted(options.device) +
+                       " can't run: compile the model with --target " +
+                       (cuda.empty() ? "cuda:sm_90a" : "cpu") + ", or cpu,cuda:sm_90a for both");
 }
 
-Status Model::State::takeGPU(const artifact::Program &cuda, const ModelOptions &options,
-                             unsigned ordinal) {
+/// Takes the program that suits the GPU best.
+Status Model::State::takeGPU(std::span<const artifact::Program *const> programs,
+                             const ModelOptions &options, unsigned ordinal) {
+  std::vector<std::string> architectures;
+  for (const artifact::Program *candidate : programs)
+    architectures.push_back(candidate->target().features(0));
+  Result<size_t> best = bestArchitecture(architectures, ordinal, options.cudaDriver);
+  if (!best)
+    return best.status();
   auto created = createCUDADevice({.ordinal = ordinal,
-                                   .architecture = cuda.target().features(0),
+                                   .architecture = architectures[*best],
                                    .driver = options.cudaDriver,
                                    .debugSync = environmentSays("QOPT_DEBUG_SYNC")});
   if (!created)
     return created.status();
   device = std::move(*created);
-  program = &cuda;
+  program = programs[*best];
   return Status::ok();
 }
 
@@ -153,7 +171,8 @@ Status Model::State::load(const ModelOptions &options) {
 Status Model::State::loadCode() {
   std::vector<KernelEntry> entries;
   for (const artifact::Kernel &kernel : program->kernels())
-    entries.push_back({kernel.entry(), kernel.object().offset(), kernel.object().size()});
+    entries.push_back({kernel.entry(), kernel.object().offset(), kernel.object().size(),
+                       kernel.object().ptx_offset(), kernel.object().ptx_size()});
   auto loaded = device->load(artifact.bytes(program->code()), program->code().hash(), entries);
   if (!loaded)
     return loaded.status();

@@ -297,6 +297,11 @@ TEST(Artifact, EveryFieldOfAGPUsPlansIsChecked) {
          object(m)->set_size(~uint64_t(0));
        }},
       {"its code object has 64 bytes at 1 in", [&](Manifest &m) { object(m)->set_offset(1); }},
+      {"kernel 'toy_append': its PTX has 8 bytes at 1048576 in a code section of ",
+       [&](Manifest &m) {
+         object(m)->set_ptx_offset(1 << 20);
+         object(m)->set_ptx_size(8);
+       }},
       {"kernel 'toy_append': shared bytes is 232449, expected 0 to 232448",
        [&](Manifest &m) { object(m)->set_shared_bytes(232449); }},
       {"launch 'append': it has no grid, which CUDA launches need",
@@ -380,6 +385,8 @@ TEST(Artifact, ProgramsAreCheckedOneByOneAndTogether) {
       {"it has no program, expected one for each target", [](Manifest &m) { m.clear_programs(); }},
       {"it has programs for 'cpu' and 'cpu', expected one for each device",
        [](Manifest &m) { *m.mutable_programs(1) = m.programs(0); }},
+      {"it has programs for 'cuda:sm_90a' and 'cuda:sm_90a', expected one for each device",
+       [](Manifest &m) { *m.add_programs() = m.programs(1); }},
       {"program for 'cuda:sm_90a': tokens of a page is 0, expected 1 to 65536",
        [](Manifest &m) { m.mutable_programs(1)->mutable_kv_cache()->set_page_tokens(0); }},
       {"program for 'cpu': plan of 8 tokens: launch 'append': kernel index is 4, expected less",

@@ -264,13 +264,87 @@ TEST_F(CUDADeviceTest, RefusesDamagedCode) {
   auto wrong = device->load(std::as_bytes(std::span<const char>(cubin)), std::string(16, 'x'), {});
   EXPECT_EQ(wrong.status().message(),
             "the code section is damaged: it has another hash than the manifest says");
-  auto code = load(*device, {{"toy_embed"}}, "no cubin");
-  ASSERT_TRUE(code);
   Line line(*device);
-  EXPECT_NE(device->launch(**code, line.commands)
-                .message()
-                .find("the code of kernel 'toy_embed' can't be loaded: CUDA_ERROR_INVALID_IMAGE"),
-            std::string::npos);
+  const std::pair<std::string, const char *> damages[] = {
+      {"\x7f" "ELF no cubin", "can't be loaded: CUDA_ERROR_INVALID_IMAGE"},
+      {std::string("no PTX\0", 7), "can't be translated from PTX: CUDA_ERROR_INVALID_IMAGE"},
+      {"no end", "is neither a cubin nor PTX"}};
+  for (auto &[text, reason] : damages) {
+    auto code = load(*device, {{"toy_embed"}}, text);
+    ASSERT_TRUE(code);
+    std::string message = device->launch(**code, line.commands).message();
+    EXPECT_NE(message.find("the code of kernel 'toy_embed' " + std::string(reason)),
+              std::string::npos)
+        << message;
+  }
+}
+
+/// Portable code: a cubin for GPUs of its major version, PTX for later ones.
+class CUDAPortableTest : public CUDADevice {
+protected:
+  static Result<std::unique_ptr<Device>> tryCreate() {
+    return createCUDADevice({0, "sm_80", driverLibrary});
+  }
+  /// The section has `cubin`, then `ptx`.
+  static std::string run(const std::string &cubin, const std::string &ptx) {
+    auto device = tryCreate();
+    if (!device)
+      return device.status().message();
+    std::string section = cubin + ptx;
+    auto bytes = std::as_bytes(std::span<const char>(section));
+    Hash hash = hashOf(bytes);
+    std::vector<KernelEntry> entries{
+        {"toy_embed", 0, cubin.size(), ptx.empty() ? 0 : cubin.size(), ptx.size()}};
+    auto code = (*device)->load(bytes, {reinterpret_cast<const char *>(hash.data()), hash.size()},
+                                entries);
+    if (!code)
+      return code.status().message();
+    Line line(**device);
+    if (Status status = (*device)->launch(**code, line.commands); !status)
+      return status.message();
+    EXPECT_EQ(line.result(**device), expectedLine);
+    return (*device)->describe();
+  }
+};
+
+TEST_F(CUDAPortableTest, TakesTheCubinOrPTX) {
+  const std::string good = toy::fakeCubin(), bad("bad\0", 4);
+  driver.major = 8;
+  driver.minor = 6;
+  EXPECT_EQ(run(good, bad), "cuda, Fake GPU (sm_86)");
+  ASSERT_FALSE(driver.ran.empty());
+  EXPECT_FALSE(driver.ran[0].overlaps) << "kernels of sm_80 don't wait for predecessors";
+  driver.major = 12;
+  driver.minor = 0;
+  EXPECT_EQ(run(bad, good), "cuda, Fake GPU (sm_120, from PTX of sm_80)");
+  EXPECT_EQ(run(good, ""),
+            "kernel 'toy_embed' has no PTX, which Fake GPU needs to run code of sm_80");
+}
+
+TEST_F(CUDAPortableTest, RefusesOlderGPUs) {
+  driver.major = 7;
+  driver.minor = 5;
+  auto device = tryCreate();
+  ASSERT_FALSE(device);
+  EXPECT_EQ(device.status().code(), StatusCode::unavailable);
+  EXPECT_EQ(device.status().message(),
+            "the code is for 'sm_80' and later GPUs, but Fake GPU is sm_75");
+}
+
+TEST_F(CUDAPortableTest, FindsTheBestArchitecture) {
+  const std::vector<std::string> all = {"sm_80", "sm_90a", "sm_86"};
+  auto best = [&](int major, int minor) -> std::string {
+    driver.major = major;
+    driver.minor = minor;
+    Result<size_t> index = bestArchitecture(all, 0, driverLibrary);
+    return index ? all[*index] : index.status().message();
+  };
+  EXPECT_EQ(best(9, 0), "sm_90a");
+  EXPECT_EQ(best(8, 0), "sm_80");
+  EXPECT_EQ(best(8, 9), "sm_86");
+  EXPECT_EQ(best(10, 0), "sm_86");
+  EXPECT_EQ(best(7, 5), "the code is for 'sm_80' and later GPUs, but Fake GPU is sm_75");
+  EXPECT_EQ(driver.contexts, 0);
 }
 
 TEST_F(CUDADeviceTest, FailingKernelsShowWhenWaitedFor) {

@@ -330,6 +330,26 @@ TEST_F(CUDAModelTest, ProgramsForBothRunWhereTheDeviceIs) {
             std::string::npos);
 }
 
+TEST_F(CUDAModelTest, TheBestProgramForTheGPUIsTaken) {
+  std::string all = toy::writeForAll("three-programs");
+  auto placement = [&](int major, int minor, const char *device) {
+    driver.major = major;
+    driver.minor = minor;
+    Result<Model> model = tryLoad(all, device);
+    return model ? model->placement() : model.status().message();
+  };
+  EXPECT_EQ(placement(9, 0, "auto"), "the program for 'cuda:sm_90a' on cuda, Fake GPU (sm_90)");
+  EXPECT_EQ(placement(8, 0, "auto"), "the program for 'cuda:sm_80' on cuda, Fake GPU (sm_80)");
+  EXPECT_EQ(placement(12, 0, "cuda"),
+            "the program for 'cuda:sm_80' on cuda, Fake GPU (sm_120, from PTX of sm_80)");
+  EXPECT_NE(placement(7, 5, "auto").find("(no GPU: the code is for 'sm_80' and later GPUs, but "),
+            std::string::npos);
+  EXPECT_NE(placement(7, 5, "cuda").find("it was compiled for 'cuda:sm_80', 'cuda:sm_90a': the "
+                                         "code is for 'sm_80' and later GPUs, but Fake GPU is "
+                                         "sm_75"),
+            std::string::npos);
+}
+
 TEST_F(CUDAModelTest, ProgramsForBothGiveTheSameLogits) {
   std::string both = toy::writeForBoth("two-programs-run");
   std::vector<int32_t> tokens = toy::tokens(9, 3);

@@ -195,7 +195,8 @@ artifact::Manifest manifestForGPU(uint64_t codeBytes) {
 std::string toy::fakeCubin() {
   // Names, arguments and tensor maps, as FakeCUDADriver.cpp reads them.
   return "fake cubin\ntoy_embed 5 0\ntoy_append 10 0\ntoy_attend 11 0\ntoy_project 7 0\n"
-         "toy_attend_tiles 13 0\ntoy_check_state 4 0\ntoy_project_map 6 1\ntoy_sample 6 0\nend\n";
+         "toy_attend_tiles 13 0\ntoy_check_state 4 0\ntoy_project_map 6 1\ntoy_sample 6 0\nend\n" +
+         std::string(1, '\0');
 }
 
 artifact::Manifest toy::manifest() {
@@ -290,6 +291,21 @@ std::string toy::writeForBoth(const std::string &name,
   artifact::Manifest both = manifest();
   *both.add_programs() = manifestForGPU(fakeCubin().size()).programs(0);
   return writeArtifact(name, both, {read(QOPT_TOY_KERNELS), fakeCubin()}, change);
+}
+
+std::string toy::writeForAll(const std::string &name) {
+  const uint64_t size = fakeCubin().size();
+  artifact::Manifest all = manifest();
+  for (const char *architecture : {"sm_80", "sm_90a"}) {
+    artifact::Program &program = *all.add_programs();
+    program = manifestForGPU(size).programs(0);
+    program.mutable_target()->set_name(std::string("cuda:") + architecture);
+    program.mutable_target()->set_features(0, architecture);
+    if (architecture == std::string("sm_80"))
+      for (artifact::Kernel &kernel : *program.mutable_kernels())
+        kernel.mutable_object()->set_ptx_size(size);
+  }
+  return writeArtifact(name, all, {read(QOPT_TOY_KERNELS), fakeCubin(), fakeCubin()}, {});
 }
 
 Model toy::load(unsigned threads) {

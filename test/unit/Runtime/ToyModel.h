@@ -50,6 +50,9 @@ std::string writeForGPU(const std::string &name,
 std::string writeForBoth(const std::string &name,
                          const std::function<void(artifact::Manifest &)> &change = {});
 
+/// The same with a program for GPUs since sm_80, too, as cubins and PTX.
+std::string writeForAll(const std::string &name);
+
 /// Writes the artifact into the test's temporary folder, its manifest changed
 /// by \p change; returns its path.
 std::string write(const std::string &name,
