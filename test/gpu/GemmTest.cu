@@ -26,6 +26,10 @@ template <GemmConfig base, Kind kind> static void add_tiles(std::vector<Case> &c
       add<by_rows(tiled(base, false, 32, 8, 4 * kStage, 3)), kind>(cases);
       if constexpr (base.codes == Codes::s8 || (kFragment && !is_per_channel(base)))
         add<by_rows(shared_columns(tiled(base, false, 32, 2, 8 * kStage, 3), 4)), kind>(cases);
+      constexpr GemmConfig wide =
+          by_rows(shared_columns(tiled(base, false, 48, 1, 8 * kStage, 2), 8));
+      if constexpr (reason_invalid(wide) == nullptr)
+        add<wide, kind>(cases);
     }
     add<tiled(base, false, 32, 4, 2 * kStage, 3), kind>(cases);
     add<tiled(base, false, 16, 8, 4 * kStage, 4), kind>(cases);

@@ -22,6 +22,7 @@
 
 #include "gemm_epilogue.cuh"
 #include "gemm_mma.cuh"
+#include "gemm_prologue.cuh"
 #include "gemm_wgmma.cuh"
 
 namespace qopt::cuda {
@@ -62,13 +63,18 @@ __device__ __forceinline__ void compute(const Ring<config> &ring, const float *x
   }
 }
 
-/// `weight` is a packed image, `x_scales` [rows] the scales of tokens (s8 and e4m3).
-/// Configurations with row copies read the tokens at `tokens` [rows], whose rows are
-/// `token_stride` bytes apart, both multiples of 16; the others through the map `x`.
-template <GemmConfig config, class Epilogue>
-__device__ __forceinline__ void gemm(const TensorMap &x, const float *x_scales, const void *weight,
-                                     const Epilogue &epilogue, int64_t rows,
-                                     const void *tokens = nullptr, int64_t token_stride = 0) {
+/// What a block reads its tokens from.
+struct TokenSource {
+  const TensorMap *map; // null with a prologue
+  const void *rows;     // row copies and prologues: the first row
+  int64_t stride;       // from row to row, bytes
+  const float *scales;  // [rows], s8 and e4m3 without a prologue
+};
+
+template <GemmConfig config, class Epilogue, class Norm>
+__device__ __forceinline__ void run_block(const TokenSource &x, const Norm &norm,
+                                          const void *weight, const Epilogue &epilogue,
+                                          int64_t rows) {
   static_assert(reason_invalid(config) == nullptr);
   extern __shared__ __align__(1024) uint8_t shared[];
   const Ring<config> ring{shared_address(shared)};
@@ -76,7 +82,8 @@ __device__ __forceinline__ void gemm(const TensorMap &x, const float *x_scales, 
 
   launch_dependents();
   if (threadIdx.x == 0) {
-    prefetch_tensor_map(&x);
+    if constexpr (!has_prologue(config))
+      prefetch_tensor_map(x.map);
     ring.init();
   }
   __syncthreads();
@@ -85,13 +92,40 @@ __device__ __forceinline__ void gemm(const TensorMap &x, const float *x_scales, 
     if constexpr (shares_registers(config))
       decrease_registers<producer_registers(config)>();
     if (warp_index() == consumer_warps(config))
-      Producer<config>{ring, &x, image, rows, static_cast<const uint8_t *>(tokens), token_stride}
+      Producer<config>{ring, x.map, image, rows, static_cast<const uint8_t *>(x.rows), x.stride}
           .run();
   } else {
     if constexpr (shares_registers(config))
       increase_registers<consumer_registers(config)>();
-    compute<config>(ring, x_scales, image, epilogue, rows);
+    const float *scales = x.scales;
+    if constexpr (has_prologue(config)) {
+      const int64_t first_row = int64_t(blockIdx.x) * config.tile_t;
+      TokenMaker<config, Norm>(ring.base, x.rows, x.stride, first_row, rows, norm).run();
+      scales = reinterpret_cast<const float *>(shared + made_token_bytes(config)) - first_row;
+    }
+    compute<config>(ring, scales, image, epilogue, rows);
   }
+}
+
+/// `weight` is a packed image, `x_scales` [rows] the scales of tokens (s8 and e4m3).
+/// Configurations with row copies read the tokens at `tokens` [rows], whose rows are
+/// `token_stride` bytes apart, both multiples of 16; the others through the map `x`.
+template <GemmConfig config, class Epilogue>
+__device__ __forceinline__ void gemm(const TensorMap &x, const float *x_scales, const void *weight,
+                                     const Epilogue &epilogue, int64_t rows,
+                                     const void *tokens = nullptr, int64_t token_stride = 0) {
+  static_assert(!has_prologue(config));
+  run_block<config>({&x, tokens, token_stride, x_scales}, NoNorm{}, weight, epilogue, rows);
+}
+
+/// With a prologue, which makes the tokens of bf16 rows at `x` [rows], `x_stride` bytes apart,
+/// both multiples of 16. `norm` is what it normalises them by.
+template <GemmConfig config, class Epilogue, class Norm>
+__device__ __forceinline__ void gemm_of_rows(const bf16 *x, int64_t x_stride, const Norm &norm,
+                                             const void *weight, const Epilogue &epilogue,
+                                             int64_t rows) {
+  static_assert(has_prologue(config));
+  run_block<config>({nullptr, x, x_stride, nullptr}, norm, weight, epilogue, rows);
 }
 
 } // namespace qopt::cuda

@@ -30,20 +30,25 @@ enum class Codes { bf16, e4m3, s8, s4, u4, s8_grouped };
 
 enum class Number { bf16, f16, f32, s8, e4m3 };
 
+/// What a block makes of its tokens, bf16 rows, before it multiplies them: nothing; codes and
+/// a scale (s8 and e4m3); RMS-normalised rows, which s8 and e4m3 then quantize, too.
+enum class Prologue { none, quantize, norm };
+
 struct GemmConfig {
   Codes codes;
   int n, k;        // channels, columns, a multiple of 8; not padded
   int group;       // weight-only: columns that share a scale, 32, 64 x i or (per channel) k
   bool affine;     // weight-only: w = scale * code + minimum
   Number scale;    // type of scales and minima: bf16, f16 or f32
-  int tile_n;      // channels of a block: 16, 32, 64 x i
-  int tile_t;      // tokens of a block: 1, 2, 4 (mma.sync), 8, 16, 32, 64, 96, 128, 192, 256
+  int tile_n;      // channels of a block: 16, 32, 48 (mma.sync), 64 x i
+  int tile_t;      // tokens of a block: 1, 2, 4 (mma.sync, prologues), 8, 16, 32, 64, 96, ... 256
   int k_stage;     // columns of a stage: whole groups, and 128 x i bytes of a token
   int stages;      // stages of the ring
   bool wgmma;      // products of warpgroups; else of warps (mma.sync, not for e4m3)
   bool pair;       // interleaved gate and up: y [t, n / 2] of two accumulators an element
   int k_warps = 1; // mma.sync, s8 or groups: warps of a unit, which share its columns
   bool row_copies = false; // mma.sync, up to 8 tokens: their rows come by plain copies
+  Prologue prologue = Prologue::none; // up to 8 tokens: whole rows are made in shared memory
 
   constexpr bool operator==(const GemmConfig &) const = default;
 };
@@ -129,12 +134,27 @@ QOPT_BOTH_SIDES constexpr int box_columns(const GemmConfig &c) {
 QOPT_BOTH_SIDES constexpr int stage_boxes(const GemmConfig &c) {
   return c.k_stage / box_columns(c);
 }
-/// Row copies: bytes of a token in a stage, 16 more than its columns against bank
-/// conflicts.
-QOPT_BOTH_SIDES constexpr int token_row_bytes(const GemmConfig &c) {
-  return c.k_stage * bytes(token_number(c)) + 16;
+/// Tokens that a block's prologue can make.
+constexpr int kPrologueTokens = 8;
+QOPT_BOTH_SIDES constexpr bool has_prologue(const GemmConfig &c) {
+  return c.prologue != Prologue::none;
 }
+/// Whether a token's columns stand in a row of their own; else in boxes.
+QOPT_BOTH_SIDES constexpr bool has_token_rows(const GemmConfig &c) {
+  return has_prologue(c) ? !c.wgmma : c.row_copies;
+}
+/// Columns that are multiplied: K and the padding of its last block.
+QOPT_BOTH_SIDES constexpr int padded_columns(const GemmConfig &c) {
+  return blocks(c) * block_columns(c);
+}
+/// Bytes of a token's row: the columns of a stage, or all, and 16 more against bank conflicts.
+QOPT_BOTH_SIDES constexpr int token_row_bytes(const GemmConfig &c) {
+  return (has_prologue(c) ? padded_columns(c) : c.k_stage) * bytes(token_number(c)) + 16;
+}
+/// Tokens that a stage of the ring brings: none if a prologue makes them.
 QOPT_BOTH_SIDES constexpr int stage_token_bytes(const GemmConfig &c) {
+  if (has_prologue(c))
+    return 0;
   return c.row_copies ? gemm_detail::round_up(c.tile_t * token_row_bytes(c), kRowBytes)
                       : stage_boxes(c) * c.tile_t * kRowBytes;
 }
@@ -151,15 +171,17 @@ QOPT_BOTH_SIDES constexpr int stage_bytes(const GemmConfig &c) {
 }
 /// Stages of a walk over K; the last may have fewer blocks.
 QOPT_BOTH_SIDES constexpr int stage_count(const GemmConfig &c) {
-  return gemm_detail::ceil_div(blocks(c) * block_columns(c), c.k_stage);
+  return gemm_detail::ceil_div(padded_columns(c), c.k_stage);
 }
 
 //===- The block ----------------------------------------------------------===//
 
-/// Accumulators of a thread: products have eight tokens at least.
-QOPT_BOTH_SIDES constexpr int thread_sums(const GemmConfig &c) {
-  return (c.tile_t < 8 ? 8 : c.tile_t) / 2;
+/// Tokens of a product: eight at least.
+QOPT_BOTH_SIDES constexpr int product_tokens(const GemmConfig &c) {
+  return c.tile_t < 8 ? 8 : c.tile_t;
 }
+/// Accumulators of a thread.
+QOPT_BOTH_SIDES constexpr int thread_sums(const GemmConfig &c) { return product_tokens(c) / 2; }
 
 /// Warpgroups (wgmma) that compute; each has 64 channels, of which tile_n may be fewer.
 QOPT_BOTH_SIDES constexpr int consumer_groups(const GemmConfig &c) {
@@ -199,18 +221,45 @@ QOPT_BOTH_SIDES constexpr int output_stage_bytes(const GemmConfig &c) {
   return stages_output(c) ? consumer_groups(c) * 2 * kStagedBytes : 0;
 }
 
-/// Where the warps of a unit give each other their sums: a 32-lane row of float32 or
-/// integers for each accumulator of a warp, for each group of two stages, or each warp.
+/// Floats of a group that the warps of a unit keep until the end: the sums [tile_t][16], then
+/// scales[16], then minima[16] and sum(x) [tile_t, in 16s] if affine.
+QOPT_BOTH_SIDES constexpr int kept_group_floats(const GemmConfig &c) {
+  return kUnit * (c.tile_t + 1) + (c.affine ? 2 * kUnit : 0);
+}
+/// Few tokens' sums of all groups of a unit fit: its warps need not wait for each other at
+/// every stage.
+QOPT_BOTH_SIDES constexpr bool keeps_groups(const GemmConfig &c) {
+  return is_fragment(c) && c.k_warps > 1 && c.tile_t <= 8 &&
+         blocks(c) * kept_group_floats(c) * 4 <= 16 * 1024;
+}
+
+/// Where the warps of a unit give each other their sums: all groups', or a 32-lane row of
+/// float32 or integers for each accumulator of a warp, for each group of two stages, or each
+/// warp.
 QOPT_BOTH_SIDES constexpr int unit_exchange_bytes(const GemmConfig &c) {
+  if (keeps_groups(c))
+    return blocks(c) * kept_group_floats(c) * 4;
   int rows = is_fragment(c) ? 2 * stage_blocks(c) * (c.affine ? 2 : 1) : c.k_warps;
   return c.k_warps == 1 ? 0 : rows * thread_sums(c) * kRowBytes;
 }
 
-/// Shared memory of the ring. A warpgroup reads 64 channels even if the tile has fewer:
-/// what lies behind the last stage must exist.
+/// The tokens that a prologue makes: rows, or boxes of tile_t rows of 128 bytes for wgmma,
+/// which reads eight rows and thus into the next boxes.
+QOPT_BOTH_SIDES constexpr int made_token_bytes(const GemmConfig &c) {
+  int size = has_token_rows(c) ? token_row_bytes(c) : padded_columns(c) * bytes(token_number(c));
+  return has_prologue(c) ? gemm_detail::round_up(c.tile_t * size, 1024) : 0;
+}
+/// Behind them: a scale of each token, and 32 floats a token in which warps share sums.
+QOPT_BOTH_SIDES constexpr int prologue_bytes(const GemmConfig &c) {
+  int more = c.tile_t * (1 + 2 * 32) * 4;
+  return has_prologue(c) ? gemm_detail::round_up(made_token_bytes(c) + more, 1024) : 0;
+}
+
+/// Shared memory of the ring, behind a prologue's. A warpgroup reads 64 channels even if the
+/// tile has fewer: what lies behind the last stage must exist.
 QOPT_BOTH_SIDES constexpr int ring_bytes(const GemmConfig &c) {
   int behind = c.wgmma && c.tile_n < 64 ? (64 - c.tile_n) * kRowBytes : 0;
-  return c.stages * stage_bytes(c) + behind;
+  return prologue_bytes(c) + c.stages * stage_bytes(c) + behind;
 }
 QOPT_BOTH_SIDES constexpr int output_stage_offset(const GemmConfig &c) {
   return gemm_detail::round_up(ring_bytes(c), 16);
@@ -255,15 +304,15 @@ QOPT_BOTH_SIDES constexpr const char *reason_invalid(const GemmConfig &c) {
     return "a token must have a multiple of 16 bytes";
   if (c.pair && c.n % 16)
     return "n of an interleaved pair must be a multiple of 16";
-  if (c.tile_n != 16 && c.tile_n != 32 && c.tile_n % 64)
-    return "tile_n must be 16, 32 or a multiple of 64";
+  if (c.tile_n != 16 && c.tile_n != 32 && c.tile_n % 64 && (c.wgmma || c.tile_n != 48))
+    return "tile_n must be 16, 32, 48 (mma.sync) or a multiple of 64";
   if (c.wgmma && c.tile_n > 256)
     return "tile_n must be at most 256";
   if (is_fragment(c) && c.wgmma && c.tile_n < 64)
     return "fragments of a warpgroup need tile_n of 64 or more";
   if (c.tile_t != 1 && c.tile_t != 2 && c.tile_t != 4 && c.tile_t % 8)
     return "tile_t must be 1, 2, 4 or a multiple of 8";
-  if (c.tile_t < (c.wgmma ? 8 : 1) || c.tile_t > (c.wgmma ? 256 : 64))
+  if (c.tile_t < (c.wgmma && !has_prologue(c) ? 8 : 1) || c.tile_t > (c.wgmma ? 256 : 64))
     return "tile_t must be 1 to 64 (mma.sync) or 8 to 256 (wgmma)";
   if (c.affine && c.tile_t > (c.wgmma ? 64 : 32))
     return "tile_t of affine weights must be at most 32 (mma.sync) or 64 (wgmma)";
@@ -275,8 +324,10 @@ QOPT_BOTH_SIDES constexpr const char *reason_invalid(const GemmConfig &c) {
     return "a stage must have whole rows of 128 bytes and whole groups";
   if (c.k_warps != 1 && (c.wgmma || is_per_channel(c) || c.codes == Codes::bf16))
     return "only s8 and groups share columns among the warps of a unit";
-  if (c.k_warps != 1 && c.k_warps != 2 && c.k_warps != 4)
-    return "k_warps must be 1, 2 or 4";
+  if (c.k_warps != 1 && c.k_warps != 2 && c.k_warps != 4 && c.k_warps != 8)
+    return "k_warps must be 1, 2, 4 or 8";
+  if (c.k_warps > thread_sums(c) && is_fragment(c) && !keeps_groups(c))
+    return "each of k_warps needs an accumulator to add groups for";
   if (stage_blocks(c) % c.k_warps ||
       (c.k_warps != 1 && is_fragment(c) && stage_blocks(c) / c.k_warps * c.group % 64))
     return "each of k_warps needs whole groups and rows of 128 bytes of a stage";
@@ -284,11 +335,20 @@ QOPT_BOTH_SIDES constexpr const char *reason_invalid(const GemmConfig &c) {
     return "rows of tokens are copied for mma.sync and up to 8 tokens";
   if (c.row_copies && c.k % (is_per_channel(c) ? 64 : block_columns(c)))
     return "rows of tokens are copied if k is a multiple of the block";
+  if (has_prologue(c) && (c.tile_t > kPrologueTokens || c.row_copies))
+    return "a prologue makes up to 8 tokens, which are not copied";
+  if (!c.wgmma && c.tile_n > 128 && (has_prologue(c) || c.k_warps > 1))
+    return "units that have barriers are eight at most";
+  if (c.prologue == Prologue::quantize && token_number(c) == Number::bf16)
+    return "bf16 tokens are not quantized";
+  if (has_prologue(c) && c.wgmma && c.codes != Codes::e4m3)
+    return "a prologue needs mma.sync, or e4m3";
   // A warp's first box is named by bits that its other boxes do not have.
   int own = stage_boxes(c) / c.k_warps;
-  if (c.k_warps != 1 && !c.row_copies && is_fragment(c) && (own & (own - 1)) && own * c.tile_t % 8)
+  if (c.k_warps != 1 && !has_token_rows(c) && is_fragment(c) && (own & (own - 1)) &&
+      own * c.tile_t % 8)
     return "each of k_warps needs a power of two of boxes";
-  if (c.k_warps != 1 && is_fragment(c) && c.stages < 3)
+  if (c.k_warps != 1 && is_fragment(c) && !keeps_groups(c) && c.stages < 3)
     return "a ring whose stages are added one later needs three stages";
   if (c.stages < 2)
     return "a ring needs two stages";

@@ -43,7 +43,7 @@ template <GemmConfig config> struct TokenFragments {
 
   __device__ __forceinline__ explicit TokenFragments(uint32_t tokens, int first_box = 0) {
     const uint32_t token = lane_index() % kRows, part = lane_index() / 8;
-    if constexpr (config.row_copies) {
+    if constexpr (has_token_rows(config)) {
       row = tokens + token * token_row_bytes(config) + first_box * kRowBytes;
       chunk = part * 16;
     } else {
@@ -55,7 +55,7 @@ template <GemmConfig config> struct TokenFragments {
   /// Half `half` (0, 1) of the rows of a box (counted from the first); registers 0 and 1
   /// are of the first 32 bytes, 2 and 3 of the next. Swizzled by the row in the stage.
   __device__ __forceinline__ void load(uint32_t (&b)[4], int box, int half, int i) const {
-    if constexpr (config.row_copies)
+    if constexpr (has_token_rows(config))
       load_matrices(b, row + box * kRowBytes + half * 64 + chunk);
     else
       load_matrices(b, row + (box * config.tile_t + i * 8) * kRowBytes +
@@ -69,7 +69,7 @@ __device__ __forceinline__ void sum_swizzled_stage(Sum (&sums)[thread_sums(confi
                                                    const Ring<config> &ring, int stage, int unit,
                                                    int part, int index) {
   constexpr int kTiles = thread_sums(config) / 4;
-  const TokenFragments<config> tokens(ring.tokens(stage));
+  const TokenFragments<config> tokens(ring.tokens(stage, index));
   // Row lane % 16 of the unit, chunk lane / 16 of each step's two.
   const uint32_t row =
       ring.weights(stage) + unit * stage_unit_bytes(config) + lane_index() % 16 * kRowBytes;
@@ -173,7 +173,7 @@ __device__ __forceinline__ void sum_fragment_stage(float (&totals)[thread_sums(c
                                                    const Ring<config> &ring, int stage, int unit,
                                                    int index) {
   constexpr int kGroups = parallel_groups<config>();
-  const TokenFragments<config> tokens(ring.tokens(stage));
+  const TokenFragments<config> tokens(ring.tokens(stage, index));
   const uint32_t blocks_of_unit = ring.weights(stage) + unit * stage_unit_bytes(config);
   const int count = blocks_of_stage<config>(index);
 #pragma unroll
@@ -238,7 +238,7 @@ template <GemmConfig config> struct SharedGroups {
 #pragma unroll 1
     for (int index = 0; index < kCount; ++index) {
       barrier_wait(ring.full(position.stage), position.parity);
-      sum_own_groups(ring, position.stage, index % 2 * kSlots);
+      sum_own_groups(ring, position.stage, index, index % 2 * kSlots);
       if (index > 0) {
         add_groups<kOfStage>(ring, previous, (index - 1) % 2 * kSlots);
         __syncwarp();
@@ -269,10 +269,10 @@ private:
     return ring.weights(stage) + unit * stage_unit_bytes(config) + group * block_bytes(config);
   }
 
-  __device__ __forceinline__ void sum_own_groups(const Ring<config> &ring, int stage,
+  __device__ __forceinline__ void sum_own_groups(const Ring<config> &ring, int stage, int index,
                                                  int buffer) const {
     constexpr int kGroups = parallel_groups<config>();
-    const TokenFragments<config> x(ring.tokens(stage), part * (kOfWarp * config.group / 64));
+    const TokenFragments<config> x(ring.tokens(stage, index), part * (kOfWarp * config.group / 64));
     const uint32_t own = block(ring, stage, part * kOfWarp);
 #pragma unroll
     for (int first = 0; first < kOfWarp; first += kGroups) {
@@ -313,6 +313,118 @@ private:
   }
 };
 
+/// The same for few tokens: the warps keep the sums and scales of all groups, and the first
+/// warp adds them at the end, in order. Until then no warp of a unit waits for another.
+template <GemmConfig config> struct KeptGroups {
+  static constexpr int kOfStage = stage_blocks(config), kOfWarp = kOfStage / config.k_warps;
+  static constexpr int kScales = kUnit * config.tile_t, kMinima = kScales + kUnit;
+  static constexpr int kTokenSums = kMinima + kUnit;
+
+  uint32_t kept; // of the unit: kept_group_floats() for each group
+  int unit, part;
+
+  __device__ __forceinline__ KeptGroups(const Ring<config> &ring, int unit, int part)
+      : kept(ring.exchange(unit)), unit(unit), part(part) {}
+
+  __device__ __forceinline__ void run(const Ring<config> &ring) const {
+    RingPosition<config> position;
+#pragma unroll 1
+    for (int index = 0; index < stage_count(config); ++index) {
+      barrier_wait(ring.full(position.stage), position.parity);
+      sum_own_groups(ring, position.stage, index);
+      __syncwarp();
+      if (lane_index() == 0)
+        barrier_arrive(ring.empty(position.stage));
+      position.advance();
+    }
+    named_barrier_sync(1 + unit, 32 * config.k_warps);
+  }
+
+  /// The totals of the unit: lane l adds channel l % 16, of every second token.
+  __device__ __forceinline__ void add_all(float (&sums)[thread_sums(config)]) const {
+    const int channel = lane_index() % 16;
+#pragma unroll
+    for (int pair = 0; pair < (config.tile_t + 1) / 2; ++pair) {
+      const int token = config.tile_t == 1 ? 0 : 2 * pair + int(lane_index()) / 16;
+      const float total = add_channel(channel, token);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const float sum =
+            __shfl_sync(0xffffffffu, total, lane_index() / 4 + i / 2 * 8 + i % 2 * 16);
+        if (lane_index() % 4 == pair)
+          sums[i] = sum;
+      }
+    }
+  }
+
+private:
+  __device__ __forceinline__ uint32_t group_address(int group) const {
+    return kept + group * kept_group_floats(config) * 4;
+  }
+
+  __device__ __forceinline__ void sum_own_groups(const Ring<config> &ring, int stage,
+                                                 int index) const {
+    constexpr int kGroups = parallel_groups<config>();
+    const TokenFragments<config> x(ring.tokens(stage, index), part * (kOfWarp * config.group / 64));
+    const uint32_t own =
+        ring.weights(stage) + unit * stage_unit_bytes(config) + part * kOfWarp * block_bytes(config);
+    const int count = blocks_of_stage<config>(index) - part * kOfWarp;
+    const int first_group = index * kOfStage + part * kOfWarp;
+#pragma unroll
+    for (int first = 0; first < kOfWarp; first += kGroups) {
+      if (first >= count)
+        break;
+      const uint32_t block = own + first * block_bytes(config);
+      GroupSums<config, kGroups> sums;
+      sums.template add<config.group, config.group>(x, block, block_bytes(config),
+                                                    first * config.group);
+#pragma unroll
+      for (int g = 0; g < kGroups; ++g)
+        if (first + g < count)
+          keep(first_group + first + g, sums, g, block + g * block_bytes(config));
+    }
+  }
+
+  template <int groups>
+  __device__ __forceinline__ void keep(int group, const GroupSums<config, groups> &sums, int g,
+                                       uint32_t block) const {
+    const uint32_t to = group_address(group);
+    constexpr int kBytes = bytes(config.scale);
+    const uint32_t scales = block + code_bytes(config, block_columns(config));
+    const int channel = lane_index() / 4, token = lane_index() % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      if (token + i % 2 < config.tile_t) {
+        store_shared_4(to + ((token + i % 2) * kUnit + channel + i / 2 * 8) * 4,
+                       float_to_bits(sums.products[g][i]));
+        if constexpr (config.affine)
+          if (channel == 0 && i < 2)
+            store_shared_4(to + (kTokenSums + token + i) * 4, float_to_bits(sums.tokens[g][i]));
+      }
+    // Scales, and minima behind them.
+    if (lane_index() < kUnit * (config.affine ? 2 : 1))
+      store_shared_4(to + (kScales + lane_index()) * 4,
+                     float_to_bits(load_shared_number<config.scale>(
+                         scales + lane_index() * kBytes)));
+  }
+
+  __device__ __forceinline__ float add_channel(int channel, int token) const {
+    float total = 0.0f;
+#pragma unroll 8
+    for (int group = 0; group < blocks(config); ++group) {
+      const uint32_t from = group_address(group);
+      auto kept_float = [&](int i) { return bits_to_float(load_shared_4(from + i * 4)); };
+      GroupScales<config> scales;
+      scales.scale[0] = kept_float(kScales + channel);
+      if constexpr (config.affine)
+        scales.minimum[0] = kept_float(kMinima + channel);
+      total = scales.add(total, kept_float(token * kUnit + channel),
+                         config.affine ? kept_float(kTokenSums + token) : 0.0f, 0);
+    }
+    return total;
+  }
+};
+
 /// Integers of the warps of a unit, added by the first.
 template <GemmConfig config>
 __device__ __forceinline__ void gather_integers(int32_t (&sums)[thread_sums(config)],
@@ -335,7 +447,7 @@ template <GemmConfig config>
 __device__ __forceinline__ void sum_channel_stage(GroupSums<config, 1> &sums,
                                                   const Ring<config> &ring, int stage, int unit,
                                                   int index) {
-  const TokenFragments<config> tokens(ring.tokens(stage));
+  const TokenFragments<config> tokens(ring.tokens(stage, index));
   const uint32_t codes = ring.weights(stage) + unit * stage_unit_bytes(config);
   const int left = block_columns(config) - index * config.k_stage;
 #pragma unroll
@@ -354,7 +466,13 @@ __device__ __forceinline__ void sum_with_mma(Sum (&sums)[thread_sums(config)],
                                              int64_t first_unit) {
   constexpr bool kShared = is_fragment(config) && config.k_warps > 1;
   const int unit = warp_index() / config.k_warps, part = warp_index() % config.k_warps;
-  if constexpr (kShared) {
+  if constexpr (keeps_groups(config)) {
+    const KeptGroups<config> groups(ring, unit, part);
+    groups.run(ring);
+    if (part == 0)
+      groups.add_all(sums);
+    return;
+  } else if constexpr (kShared) {
     SharedGroups<config> groups(ring, unit, part);
     groups.run(ring);
     groups.gather(sums);

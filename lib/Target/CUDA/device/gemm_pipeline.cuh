@@ -11,6 +11,9 @@
 //            swizzled for wgmma: [rows of 128 bytes][units][16][128 bytes], so that the
 //            channels of a warpgroup stand together
 //
+// A prologue's tokens stand before the ring, all columns of them: as rows [tile_t][bytes of
+// K + 16], or (wgmma) in boxes.
+//
 //===----------------------------------------------------------------------===//
 
 #pragma once
@@ -24,8 +27,19 @@ namespace qopt::cuda {
 template <GemmConfig config> struct Ring {
   uint32_t base;
 
-  __device__ uint32_t tokens(int stage) const { return base + stage * stage_bytes(config); }
-  __device__ uint32_t weights(int stage) const { return tokens(stage) + stage_token_bytes(config); }
+  __device__ uint32_t stage(int stage) const {
+    return base + prologue_bytes(config) + stage * stage_bytes(config);
+  }
+  /// The tokens of stage `stage` of the ring, which is stage `index` of the walk.
+  __device__ uint32_t tokens(int stage, int index) const {
+    if constexpr (!has_prologue(config))
+      return this->stage(stage);
+    constexpr int kColumnBytes = has_token_rows(config) ? 1 : config.tile_t;
+    return base + index * config.k_stage * bytes(token_number(config)) * kColumnBytes;
+  }
+  __device__ uint32_t weights(int stage) const {
+    return this->stage(stage) + stage_token_bytes(config);
+  }
   /// Where a warpgroup stages its outputs.
   __device__ uint32_t output_stage(int group) const {
     return base + output_stage_offset(config) + group * 2 * kStagedBytes;
@@ -163,8 +177,10 @@ template <GemmConfig config> struct Producer {
   /// A box takes the copy engine about as long as a row of many columns: few tokens come
   /// faster row by row.
   __device__ void copy_tokens(const Tile<config> &tile, int index, int stage) const {
-    const uint32_t to = ring.tokens(stage), barrier = ring.full(stage);
-    if constexpr (config.row_copies) {
+    const uint32_t to = ring.tokens(stage, index), barrier = ring.full(stage);
+    if constexpr (has_prologue(config)) {
+      return;
+    } else if constexpr (config.row_copies) {
       const int lane = lane_index();
       const int64_t row = tile.first_row + lane < rows ? tile.first_row + lane : rows - 1;
       const int64_t first = int64_t(index) * config.k_stage * bytes(token_number(config));

@@ -28,9 +28,10 @@ __device__ __forceinline__ void release(const Ring<config> &ring, int stage) {
 template <GemmConfig config> struct Operands {
   uint64_t channels, tokens;
 
-  __device__ __forceinline__ Operands(const Ring<config> &ring, int stage, int group)
+  /// Stage `stage` of the ring, which is stage `index` of the walk.
+  __device__ __forceinline__ Operands(const Ring<config> &ring, int stage, int index, int group)
       : channels(matrix_descriptor(ring.weights(stage) + group * 4 * kBlockBytes)),
-        tokens(matrix_descriptor(ring.tokens(stage))) {}
+        tokens(matrix_descriptor(ring.tokens(stage, index))) {}
 
   /// 32 bytes of K: step `step` (0 to 3) of row `row` of 128 bytes.
   __device__ __forceinline__ uint64_t channel_step(int row, int step) const {
@@ -74,7 +75,7 @@ __device__ __forceinline__ void sum_in_one_chain(Sum (&sums)[config.tile_t / 2],
 #pragma unroll 1
   for (int index = 0; index < kWhole; ++index) {
     barrier_wait(ring.full(position.stage), position.parity);
-    start_rows<config, stage_blocks(config)>(sums, {ring, position.stage, group});
+    start_rows<config, stage_blocks(config)>(sums, {ring, position.stage, index, group});
     wgmma_wait<1>();
     if (previous >= 0)
       release(ring, previous);
@@ -83,7 +84,7 @@ __device__ __forceinline__ void sum_in_one_chain(Sum (&sums)[config.tile_t / 2],
   }
   if constexpr (kRest > 0) {
     barrier_wait(ring.full(position.stage), position.parity);
-    start_rows<config, kRest>(sums, {ring, position.stage, group});
+    start_rows<config, kRest>(sums, {ring, position.stage, kWhole, group});
     wgmma_wait<1>();
     if (previous >= 0)
       release(ring, previous);
@@ -99,17 +100,17 @@ __device__ __forceinline__ void sum_in_one_chain(Sum (&sums)[config.tile_t / 2],
 /// and added in float32. `kParallel` rows are in flight (few tokens), or a row's tokens
 /// are done in `kParts` parts (many tokens), as registers allow.
 template <GemmConfig config>
-__device__ __forceinline__ void sum_promoted(float (&totals)[config.tile_t / 2],
+__device__ __forceinline__ void sum_promoted(float (&totals)[thread_sums(config)],
                                              const Ring<config> &ring,
                                              RingPosition<config> &position, int group) {
   constexpr int kParts = config.tile_t > 128 ? 2 : 1;
-  constexpr int kTokens = config.tile_t / kParts;
+  constexpr int kTokens = product_tokens(config) / kParts;
   constexpr int kFit = kTokens <= 16 ? 4 : kTokens <= 32 ? 2 : 1;
   constexpr int kParallel = stage_blocks(config) % kFit == 0 ? kFit : 1;
 #pragma unroll 1
   for (int index = 0; index < stage_count(config); ++index) {
     barrier_wait(ring.full(position.stage), position.parity);
-    const Operands<config> operands(ring, position.stage, group);
+    const Operands<config> operands(ring, position.stage, index, group);
     const int count = blocks_of_stage<config>(index);
 #pragma unroll
     for (int first = 0; first < stage_blocks(config); first += kParallel) {
@@ -217,7 +218,7 @@ private:
 
   /// Starts the products of a chunk of the current stage.
   __device__ __forceinline__ void start(Fragments &a, int chunk, bool fresh) {
-    const Operands<config> x(ring, position.stage, 0);
+    const Operands<config> x(ring, position.stage, 0, 0);
     const uint64_t first = x.tokens + chunk * kColumns / 64 * (config.tile_t * kRowBytes / 16) +
                            chunk * kColumns % 64 * 2 / 16;
     hold(products);
@@ -284,7 +285,7 @@ private:
 /// A computing warpgroup's walk over K. `image` is the start of the image.
 template <GemmConfig config, class Sum>
 __device__ __forceinline__ void
-sum_with_wgmma(Sum (&sums)[config.tile_t / 2], const Ring<config> &ring,
+sum_with_wgmma(Sum (&sums)[thread_sums(config)], const Ring<config> &ring,
                RingPosition<config> &position, const uint8_t *image, int64_t first_unit) {
   const int group = warp_index() / 4;
   if constexpr (is_fragment(config)) {

@@ -23,20 +23,12 @@ normalized_row(const bf16 *input, const StoredPieces<config.columns, bf16> &weig
   RowPieces<config.columns> row = stored.values();
   const RowPieces<config.columns> w = weight.values();
   float squares = 0.0f;
-  row.for_each([&](int, const float (&x)[8]) {
-#pragma unroll
-    for (int i = 0; i < 8; ++i)
-      squares = __fmaf_rn(x[i], x[i], squares);
-  });
-  float mean = __fdiv_rn(block_sum<row_threads(config.columns)>(squares, sums), config.columns);
-  float inverse = __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(mean, config.eps)));
+  row.for_each([&](int, const float (&x)[8]) { squares = add_squares(squares, x); });
+  const float inverse = inverse_rms(block_sum<row_threads(config.columns)>(squares, sums),
+                                    config.columns, config.eps);
 #pragma unroll
   for (int turn = 0; turn < row.turns; ++turn)
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      float &x = row.values[turn][i];
-      x = to_float(to_bf16(__fmul_rn(to_float(to_bf16(__fmul_rn(x, inverse))), w.values[turn][i])));
-    }
+    normalize(row.values[turn], inverse, w.values[turn]);
   return row;
 }
 

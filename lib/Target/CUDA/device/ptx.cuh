@@ -142,6 +142,9 @@ __device__ __forceinline__ void store_shared_16(uint32_t address, const Vec16 &v
                "r"(v.words[1]), "r"(v.words[2]), "r"(v.words[3])
                : "memory");
 }
+__device__ __forceinline__ void store_shared_8(uint32_t address, uint32_t low, uint32_t high) {
+  asm volatile("st.shared.v2.b32 [%0], {%1, %2};" ::"r"(address), "r"(low), "r"(high) : "memory");
+}
 __device__ __forceinline__ void store_shared_4(uint32_t address, uint32_t value) {
   asm volatile("st.shared.b32 [%0], %1;" ::"r"(address), "r"(value) : "memory");
 }

@@ -76,21 +76,23 @@ template <int columns, class Input> struct ReadPieces {
   }
 };
 
-/// The sum over all threads, in one order, for every thread. `shared`: 32 elements.
-template <int threads> __device__ __forceinline__ float block_sum(float value, float *shared) {
+/// The sum over a warp, in one order, for every lane.
+__device__ __forceinline__ float warp_sum(float value) {
 #pragma unroll
   for (int distance = 16; distance > 0; distance /= 2)
     value += __shfl_xor_sync(0xffffffffu, value, distance);
+  return value;
+}
+
+/// The sum over all threads, in one order, for every thread. `shared`: 32 elements.
+template <int threads> __device__ __forceinline__ float block_sum(float value, float *shared) {
+  value = warp_sum(value);
   if (threads == 32)
     return value;
   if (lane_index() == 0)
     shared[threadIdx.x / 32] = value;
   __syncthreads();
-  value = lane_index() < threads / 32 ? shared[lane_index()] : 0.0f;
-#pragma unroll
-  for (int distance = 16; distance > 0; distance /= 2)
-    value += __shfl_xor_sync(0xffffffffu, value, distance);
-  return value;
+  return warp_sum(lane_index() < threads / 32 ? shared[lane_index()] : 0.0f);
 }
 
 /// The maximum over all threads, for every thread.
@@ -144,17 +146,37 @@ struct RowDivisor {
   }
 };
 
-/// The codes of a row whose quotients `divide(x)` gives.
+/// The largest |x| of eight, by its bits: a NaN is larger than any number.
+__device__ __forceinline__ uint32_t max_bits(uint32_t absmax, const float (&x)[8]) {
+#pragma unroll
+  for (int i = 0; i < 8; ++i)
+    absmax = max(absmax, float_to_bits(x[i]) & 0x7fffffffu);
+  return absmax;
+}
+
+/// The scale of a row with the largest |x| `absmax`, in bits.
+template <class Code> __device__ __forceinline__ RowDivisor row_divisor(uint32_t absmax) {
+  float divisor = __fdiv_rn(bits_to_float(absmax), CodeTraits<Code>::levels);
+  if (divisor == 0.0f)
+    divisor = 1.0f;
+  return {divisor, __frcp_rn(divisor)};
+}
+
+/// Eight codes, of quotients that `divide(x)` gives.
+template <class Code, class Divide>
+__device__ __forceinline__ uint2 eight_codes(const float (&x)[8], Divide &&divide) {
+  float q[8];
+#pragma unroll
+  for (int i = 0; i < 8; ++i)
+    q[i] = divide(x[i]);
+  return make_uint2(CodeTraits<Code>::pack(q[0], q[1], q[2], q[3]),
+                    CodeTraits<Code>::pack(q[4], q[5], q[6], q[7]));
+}
+
 template <class Pieces, class Code, class Divide>
 __device__ __forceinline__ void store_codes(Pieces &row, Code *codes, Divide &&divide) {
   row.for_each([&](int column, const float (&x)[8]) {
-    float q[8];
-#pragma unroll
-    for (int i = 0; i < 8; ++i)
-      q[i] = divide(x[i]);
-    uint2 packed = make_uint2(CodeTraits<Code>::pack(q[0], q[1], q[2], q[3]),
-                              CodeTraits<Code>::pack(q[4], q[5], q[6], q[7]));
-    *reinterpret_cast<uint2 *>(codes + column) = packed;
+    *reinterpret_cast<uint2 *>(codes + column) = eight_codes<Code>(x, divide);
   });
 }
 
@@ -164,22 +186,35 @@ template <int columns, class Pieces, class Code>
 __device__ __forceinline__ void quantize_pieces(Pieces &row, Code *codes, float *scale) {
   __shared__ uint32_t maxima[32];
   uint32_t absmax = 0;
-  row.for_each([&](int, const float (&x)[8]) {
-#pragma unroll
-    for (int i = 0; i < 8; ++i)
-      absmax = max(absmax, float_to_bits(x[i]) & 0x7fffffffu);
-  });
-  absmax = block_max<row_threads(columns)>(absmax, maxima);
-  float divisor = __fdiv_rn(bits_to_float(absmax), CodeTraits<Code>::levels);
-  if (divisor == 0.0f)
-    divisor = 1.0f;
+  row.for_each([&](int, const float (&x)[8]) { absmax = max_bits(absmax, x); });
+  const RowDivisor by =
+      row_divisor<Code>(block_max<row_threads(columns)>(absmax, maxima));
   if (threadIdx.x == 0)
-    *scale = divisor;
-  const RowDivisor by{divisor, __frcp_rn(divisor)};
+    *scale = by.divisor;
   if (by.is_plain())
     store_codes(row, codes, [&](float x) { return by.plain_quotient(x); });
   else
-    store_codes(row, codes, [&](float x) { return __fdiv_rn(x, divisor); });
+    store_codes(row, codes, [&](float x) { return __fdiv_rn(x, by.divisor); });
+}
+
+/// The squares of eight elements, added one after the other.
+__device__ __forceinline__ float add_squares(float squares, const float (&x)[8]) {
+#pragma unroll
+  for (int i = 0; i < 8; ++i)
+    squares = __fmaf_rn(x[i], x[i], squares);
+  return squares;
+}
+
+/// 1 / sqrt(mean + eps) of a row with the sum of squares `squares`.
+__device__ __forceinline__ float inverse_rms(float squares, int columns, float eps) {
+  return __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(__fdiv_rn(squares, columns), eps)));
+}
+
+/// x = bf16(bf16(x inverse) weight).
+__device__ __forceinline__ void normalize(float (&x)[8], float inverse, const float (&weight)[8]) {
+#pragma unroll
+  for (int i = 0; i < 8; ++i)
+    x[i] = to_float(to_bf16(__fmul_rn(to_float(to_bf16(__fmul_rn(x[i], inverse))), weight[i])));
 }
 
 template <class Code, int columns>
