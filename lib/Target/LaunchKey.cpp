@@ -63,11 +63,13 @@ std::string qopt::elementName(Type type) {
 std::string qopt::formatName(kernel::GemmOp op) {
   Type input = cast<MemRefType>(op.getInput().getType()).getElementType();
   auto weight = dyn_cast<QuantizedType>(op.getWeight().getType().getTensor().getElementType());
+  if (op.getQuantize())
+    input = weight.getStorage(); // as which the input is multiplied
   if (!weight)
     return elementName(input);
   std::string name = "w" + std::to_string(weight.getStorage().getIntOrFloatBitWidth()) + "a" +
                      std::to_string(input.getIntOrFloatBitWidth());
-  if (op.getScales())
+  if (op.getScales() || op.getQuantize())
     return name + "_" + elementName(input);
   if (weight.isAffine())
     name += "_affine";

@@ -99,7 +99,7 @@ private:
     Location loc = rewriter.getFusedLoc({gemm.getLoc(), op.getLoc()});
     auto pair = kernel::GemmOp::create(rewriter, loc, gemm.getInput(), gemm.getScales(),
                                        gemm.getWeight(), ValueRange(), ValueRange(out),
-                                       gemm.getRows(), {}, {});
+                                       gemm.getRows());
     Type f32 = rewriter.getF32Type();
     OpBuilder::InsertionGuard guard(rewriter);
     Block *block = rewriter.createBlock(&pair.getEpilogue(), {}, {f32, f32}, {loc, loc});

@@ -34,8 +34,8 @@ constexpr Fusion fusions[] = {
     {"rope-append", [] { return createFuseRopeAppend(); }},
 };
 
-/// A fusion of launches, by the same option.
-constexpr const char *fusionOfPlans = "swiglu";
+/// Fusions of launches, by the same option.
+constexpr const char *fusionOfPlans = "swiglu", *prologueFusion = "prologue";
 
 /// The options of `qopt-lower-model` and `qopt-lower-kernel` as text.
 struct TextOptions : public PassPipelineOptions<TextOptions> {
@@ -109,6 +109,7 @@ const std::vector<std::string> &qopt::fusionNames() {
     for (const Fusion &fusion : fusions)
       names.push_back(fusion.name);
     names.push_back(fusionOfPlans);
+    names.push_back(prologueFusion);
     return names;
   }();
   return names;
@@ -149,6 +150,8 @@ void qopt::buildKernelPipeline(OpPassManager &manager, const PipelineOptions &op
   llvm::append_range(schedule.buckets, options.buckets);
   schedule.schedule = options.schedule;
   manager.addPass(createSelectSchedule(schedule));
+  if (!llvm::is_contained(options.disabledFusions, prologueFusion))
+    manager.addPass(createFusePrologue({options.target, options.schedule}));
   manager.addPass(createAddWorkspaces({options.maxContext}));
   manager.addPass(createPlanMemory());
   manager.addPass(createVerifyPlan({options.target, options.maxContext}));

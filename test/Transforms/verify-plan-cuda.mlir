@@ -82,6 +82,52 @@ kernel.plan @negative_map max_tokens = 4 max_logit_rows = 4 arena_bytes = 2048 {
 
 // -----
 
+// A prologue reads its rows without a map, in pieces of 16 bytes too.
+!x = memref<?x72xbf16>
+!y = memref<?x64xbf16>
+!s = memref<?x64xbf16, strided<[72, 1], offset: 4>>
+!w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
+!e = !kernel.packed<tensor<64x72xbf16>, #kernel.layout<swizzled>>
+
+kernel.plan @negative_prologue_rows kind = decode max_tokens = 1 max_logit_rows = 1 arena_bytes = 2048 {
+  %t = kernel.input tokens : memref<?xi32>
+  %w = kernel.weight @w : !w
+  %e = kernel.weight @e : !e
+  %n = kernel.weight @n : memref<64xbf16>
+  %a = kernel.alloc {offset = 0 : i64} : !x
+  kernel.embedding ins(%t, %e) outs(%a) : (memref<?xi32>, !e, !x) -> ()
+  %s = kernel.slice %a {offset = 4 : i64} : !x to !s
+  %b = kernel.alloc {offset = 640 : i64} : !y
+  // expected-error @+1 {{has a prologue that reads rows every 72 elements from element 4, expected multiples of 8}}
+  kernel.gemm ins(%s, %w) norm(%n) outs(%b) attributes {eps = 1.0e-5 : f64, schedule = #kernel.schedule<{k_stage = 64 : i64, stages = 2 : i64, tile_n = 16 : i64, tile_t = 1 : i64, wgmma = 0 : i64}, reason = "test">} epilogue {
+  ^bb0(%acc: f32):
+    %0 = arith.truncf %acc : f32 to bf16
+    kernel.yield %0 : bf16
+  } : (!s, !w, memref<64xbf16>, !y) -> ()
+}
+
+// -----
+
+!x = memref<?x64xbf16>
+!w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
+
+kernel.plan @negative_prologue_tokens kind = decode max_tokens = 16 max_logit_rows = 16 arena_bytes = 8192 {
+  %t = kernel.input tokens : memref<?xi32>
+  %w = kernel.weight @w : !w
+  %n = kernel.weight @n : memref<64xbf16>
+  %a = kernel.alloc {offset = 0 : i64} : !x
+  kernel.embedding ins(%t, %w) outs(%a) : (memref<?xi32>, !w, !x) -> ()
+  %b = kernel.alloc {offset = 2048 : i64} : !x
+  // expected-error @+1 {{has no CUDA kernel for its schedule: a prologue makes up to 8 tokens, which are not copied}}
+  kernel.gemm ins(%a, %w) norm(%n) outs(%b) attributes {eps = 1.0e-5 : f64, schedule = #kernel.schedule<{k_stage = 64 : i64, stages = 2 : i64, tile_n = 16 : i64, tile_t = 16 : i64, wgmma = 0 : i64}, reason = "test">} epilogue {
+  ^bb0(%acc: f32):
+    %0 = arith.truncf %acc : f32 to bf16
+    kernel.yield %0 : bf16
+  } : (!x, !w, memref<64xbf16>, !x) -> ()
+}
+
+// -----
+
 !cache = !qopt.kv_cache<layers = 1, kv_heads = 1, head_dim = 64, page_tokens = 64, type = bf16>
 !x = memref<?x64xbf16>
 !w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>

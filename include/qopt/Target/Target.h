@@ -130,6 +130,15 @@ public:
     return llvm::createStringError("target '" + describe().name + "' takes no schedule table");
   }
 
+  /// How `fused` is cut, a gemm whose prologue does what the launch `maker` does for the
+  /// scheduled `apart`; null, with the reason, where that takes longer than both.
+  virtual kernel::ScheduleAttr prologueSchedule(kernel::GemmOp fused, kernel::GemmOp apart,
+                                                mlir::Operation *maker, kernel::PlanOp plan,
+                                                std::string &reason) const {
+    reason = "the target's linear layers have no prologues";
+    return {};
+  }
+
   /// Writes the image of `type`, whose rows are those of `sources` one after another.
   virtual llvm::Expected<std::unique_ptr<TilePacker>>
   packer(kernel::PackedType type, llvm::ArrayRef<const WeightTensor *> sources, bool keep) const = 0;

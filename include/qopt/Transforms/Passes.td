@@ -359,6 +359,34 @@ def SelectSchedule : Pass<"kernel-select-schedule", "::mlir::ModuleOp"> {
     Option<"schedule", "schedule", "std::string", "\"\"", "a table of measured schedules">];
 }
 
+def FusePrologue : Pass<"kernel-fuse-prologue", "::mlir::ModuleOp"> {
+  let summary = "Normalise and quantize a decode step's rows in the linear layer that reads them";
+  let description = [{
+    A step of few tokens is made of launches that take little longer than a launch
+    itself. Each block of a linear layer can normalise and quantize the rows that it
+    reads, while its first weights are on their way: one launch less.
+
+    ```mlir
+    kernel.norm ins(%x, %n) outs(%codes, %scales) {eps = 1.0e-5 : f64} : ...
+    kernel.gemm ins(%codes scales %scales, %w) outs(%y) epilogue { ... } : ...
+    ```
+    becomes
+    ```mlir
+    kernel.gemm ins(%x, %w) norm(%n) quantize outs(%y) attributes {eps = 1.0e-5 : f64}
+      epilogue { ... } : ...
+    ```
+
+    What is normalised or quantized is bf16 and feeds one linear layer, and nothing else:
+    several would each do the work. The target says whether it pays, and why: the reason
+    is in the schedule, as a choice or as one that was rejected. Plans of kind `mixed`
+    stay as they are. On entry schedules are chosen; on exit the plans compute the same
+    bits.
+  }];
+  let options = [
+    Option<"target", "target", "std::string", "\"cpu:x86-64-v4\"", "the target">,
+    Option<"schedule", "schedule", "std::string", "\"\"", "a table of measured schedules">];
+}
+
 def AddWorkspaces : Pass<"kernel-add-workspaces", "::mlir::ModuleOp"> {
   let summary = "Give attention whose pages several blocks share its workspaces";
   let description = [{

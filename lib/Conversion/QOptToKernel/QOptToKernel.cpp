@@ -207,7 +207,7 @@ private:
             kernel::Rows rows) {
     Type element = tensorOf(result).getElementType();
     auto op = kernel::GemmOp::create(builder, loc, input.buffer, input.scales, buffer(weight),
-                                     extras, outsOf(allocate(result, loc, rows)), rows, {}, {});
+                                     extras, outsOf(allocate(result, loc, rows)), rows);
     buildRegion(op.getEpilogue(), loc, {builder.getF32Type()}, extras, element, element,
                 [&](OpBuilder &b, ValueRange terms) { return sum(b, terms, loc); });
   }

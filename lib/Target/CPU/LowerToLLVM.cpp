@@ -118,7 +118,9 @@ static LogicalResult checkLaunch(Operation *op, const CPUTarget &target) {
   if (failed(checkInputs(op, floatInputs(op))))
     return failure();
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-      .Case([&](kernel::GemmOp gemm) {
+      .Case([&](kernel::GemmOp gemm) -> LogicalResult {
+        if (gemm.hasPrologue())
+          return gemm.emitOpError("prologue has no kernel on ") << target.name;
         return success(succeeded(checkWeight(op, gemm.getWeight().getType(), target)) &&
                        succeeded(checkOutputs(op, gemm.getOuts())) &&
                        succeeded(checkRegion(gemm.getEpilogue().front())));

@@ -27,6 +27,18 @@ static llvm::Error checkTiles(kernel::GemmOp op, const cuda::GemmConfig &config)
                                  std::to_string(config.n));
 }
 
+/// A prologue reads rows in pieces of 16 bytes, without a tensor map that would say so.
+static llvm::Error checkPrologueRows(kernel::GemmOp op) {
+  constexpr int64_t piece = 8; // elements of bf16
+  auto slice = op.getInput().getDefiningOp<kernel::SliceOp>();
+  int64_t first = slice ? slice.getOffset() : 0, stride = rowStride(op.getInput());
+  if (!op.hasPrologue() || (first % piece == 0 && stride % piece == 0))
+    return llvm::Error::success();
+  return llvm::createStringError("has a prologue that reads rows every " + std::to_string(stride) +
+                                 " elements from element " + std::to_string(first) +
+                                 ", expected multiples of " + std::to_string(piece));
+}
+
 llvm::Error qopt::checkCUDALaunch(Operation *launch) {
   auto gemm = dyn_cast<kernel::GemmOp>(launch);
   if (!gemm)
@@ -38,5 +50,7 @@ llvm::Error qopt::checkCUDALaunch(Operation *launch) {
     return llvm::createStringError("has a schedule without tile_n, tile_t or k_stage");
   if (const char *reason = cuda::reason_invalid(*config))
     return llvm::createStringError(std::string("has no CUDA kernel for its schedule: ") + reason);
+  if (llvm::Error error = checkPrologueRows(gemm))
+    return error;
   return checkTiles(gemm, *config);
 }

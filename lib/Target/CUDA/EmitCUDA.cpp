@@ -182,7 +182,10 @@ private:
        << ",\n    .tile_n = " << c.tile_n << ", .tile_t = " << c.tile_t
        << ", .k_stage = " << c.k_stage << ", .stages = " << c.stages
        << ",\n    .wgmma = " << boolName(c.wgmma) << ", .pair = " << boolName(c.pair)
-       << ", .k_warps = " << c.k_warps << ", .row_copies = " << boolName(c.row_copies) << "};\n\n";
+       << ", .k_warps = " << c.k_warps << ", .row_copies = " << boolName(c.row_copies);
+    if (has_prologue(c))
+      os << ",\n    .prologue = Prologue::" << cuda::prologueNames[static_cast<int>(c.prologue)];
+    os << "};\n\n";
   }
 
   void rowConstants(int64_t columns, int64_t inputStride, int64_t outputStride) {
@@ -212,8 +215,13 @@ private:
     if (failed((this->*check)(op.getOuts()[0], "output", /*mayBeFloat=*/true)))
       return failure();
 
+    if (op.hasPrologue() && failed(checkElement(op.getInput(), "input")))
+      return failure();
+
     begin("gemm.cuh");
     gemmConstants("config", *config);
+    if (op.getNorm() && failed(normFunctor(op)))
+      return failure();
     Value out = op.getOuts()[0];
     std::string element = typeName(elementOf(out));
     os << "struct Epilogue {\n  using Output = " << element
@@ -229,6 +237,8 @@ private:
     if (op.getScales())
       input(op.getScales(), "x_scales");
     parameter("const void *", "weight");
+    if (op.getNorm())
+      input(op.getNorm(), "norm");
     std::string members = "y";
     for (auto [i, extra] : llvm::enumerate(op.getExtras())) {
       std::string name = "extra" + std::to_string(i);
@@ -237,13 +247,27 @@ private:
     }
     output(out, "y");
     rows();
+    std::string stride = std::to_string(rowStride(op.getInput()) * inputBytes);
+    std::string epilogue = "Epilogue{" + members + "}";
+    if (op.hasPrologue())
+      return end("threads(config)", "gemm_of_rows<config>(x, " + stride + ", " +
+                                        (op.getNorm() ? "Norm{norm}" : "NoNorm{}") + ", weight, " +
+                                        epilogue + ", rows)");
     parameter("const __grid_constant__ TensorMap", "x_map");
-    std::string call = std::string("gemm<config>(x_map, ") +
-                       (op.getScales() ? "x_scales" : "nullptr") + ", weight, Epilogue{" + members +
-                       "}, rows";
-    if (config->row_copies)
-      call += ", x, " + std::to_string(rowStride(op.getInput()) * inputBytes);
-    return end("threads(config)", call + ")");
+    std::string scales = op.getScales() ? "x_scales" : "nullptr";
+    return end("threads(config)", "gemm<config>(x_map, " + scales + ", weight, " + epilogue +
+                                      ", rows" + (config->row_copies ? ", x, " + stride : "") +
+                                      ")");
+  }
+
+  /// What a prologue normalises by.
+  LogicalResult normFunctor(kernel::GemmOp op) {
+    if (failed(checkElement(op.getNorm(), "norm's weight")))
+      return failure();
+    os << "struct Norm {\n  static constexpr float eps = "
+       << floatLiteral(static_cast<float>(op.getEps()->convertToDouble()))
+       << ";\n  const bf16 *weight;\n};\n\n";
+    return success();
   }
 
   LogicalResult emit(kernel::EmbeddingOp op) {

@@ -39,6 +39,13 @@ constexpr double fillTime = 2.0e-6;         // of the first rings and the last s
 constexpr double refillTime = 0.3e-6;       // of rings beside which other blocks go on
 constexpr double copyTime = 5e-9;           // of asking for a stage: large copies are better
 constexpr double stageTime = 60e-9;         // of a wait for a stage, and of its release
+constexpr double launchTime = 1.2e-6;       // of a launch behind another one
+constexpr double rowTime = 0.2e-6;          // a norm's, beside its launch
+constexpr double quantizedRowTime = 0.5e-6; // with or without a norm
+constexpr double columnTime = 0.06e-9;      // of a row that is normalised or quantized
+constexpr double sharingTime = 0.2e-6;      // of sums or maxima of all warps of a block
+constexpr double pieceTime = 20e-9;         // of eight columns a lane
+constexpr double hiddenPrologue = 0.2;      // part that other blocks' work does not hide
 constexpr int64_t sharedBytesOfAll = 228 << 10;
 constexpr int64_t sharedBytesOfBlock = 227 << 10;
 /// What four blocks of a multiprocessor may take, whose warps hide each other's latency.
@@ -76,6 +83,15 @@ double conversionRate(const GemmConfig &c, double warps) {
 //===----------------------------------------------------------------------===//
 // What a configuration costs
 //===----------------------------------------------------------------------===//
+
+/// A block's prologue: warps share out the pieces of its rows, and wait for each other once
+/// or twice.
+double prologueTime(const GemmConfig &c) {
+  bool quantizes = cuda::bytes(cuda::token_number(c)) == 1;
+  double steps = (c.prologue == cuda::Prologue::norm) + quantizes;
+  double pieces = double(c.tile_t) * c.k / 8 / 32 / cuda::consumer_warps(c); // of a lane
+  return steps * (sharingTime + pieces * pieceTime);
+}
 
 /// Accumulators of a thread, and what the code around them needs.
 bool fitsRegisters(const GemmConfig &c) {
@@ -131,9 +147,17 @@ GemmCost qopt::gemmCost(const GemmConfig &c, int64_t rows) {
   }
   double turns = double(llvm::divideCeil(cost.heaviest, resident));
   double stages = turns * cuda::stage_count(c);
+  if (has_prologue(c))
+    cost.prologue = prologueTime(c) * (1 + hiddenPrologue * (turns - 1));
   cost.total = std::max({cost.memory, cost.products, stages * stageTime}) + fillTime +
-               (turns - 1) * refillTime + stages * copyTime;
+               (turns - 1) * refillTime + stages * copyTime + cost.prologue;
   return cost;
+}
+
+double qopt::makerTime(const GemmConfig &c, int64_t rows) {
+  bool quantizes = cuda::bytes(cuda::token_number(c)) == 1;
+  double row = quantizes ? quantizedRowTime : rowTime;
+  return launchTime + row + c.k * columnTime;
 }
 
 namespace {
@@ -169,7 +193,7 @@ void addCandidates(GemmConfig config, bool wgmma, int64_t rows, int64_t budget,
           config.k_stage = whole * steps;
           config.k_warps = kWarps;
           // Fewer tokens than a product's eight come without the tensor copy.
-          config.row_copies = tileT < 8;
+          config.row_copies = tileT < 8 && !has_prologue(config);
           if (steps > 1 && config.k_stage > int64_t(llvm::alignTo(config.k, whole)))
             continue;
           setStages(config, budget);

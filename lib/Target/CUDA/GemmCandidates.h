@@ -24,10 +24,14 @@ constexpr int64_t sharedBytesOfHalf = 105 << 10;
 struct GemmCost {
   int64_t blocks = 0, heaviest = 0; ///< all; of the fullest multiprocessor
   double memory = 0, products = 0;  ///< seconds
+  double prologue = 0;              ///< seconds until tokens are made, beyond copying them
   double total = 0;                 ///< seconds
 };
 
 GemmCost gemmCost(const cuda::GemmConfig &config, int64_t rows);
+
+/// Seconds of a launch that makes `rows` tokens for `config`, which has a prologue.
+double makerTime(const cuda::GemmConfig &config, int64_t rows);
 
 struct GemmCandidate {
   cuda::GemmConfig config;

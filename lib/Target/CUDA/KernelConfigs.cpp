@@ -63,9 +63,11 @@ std::optional<cuda::GemmConfig> qopt::imageConfig(kernel::PackedType type) {
 std::optional<cuda::GemmConfig> qopt::gemmConfig(kernel::GemmOp op) {
   std::optional<cuda::GemmConfig> config = imageConfig(op.getWeight().getType());
   Type input = cast<MemRefType>(op.getInput().getType()).getElementType();
-  if (!config || has_channel_scales(*config) != static_cast<bool>(op.getScales()) ||
-      (!op.getScales() && !input.isBF16()))
+  bool hasScales = op.getScales() || op.getQuantize();
+  if (!config || has_channel_scales(*config) != hasScales || (!op.getScales() && !input.isBF16()))
     return std::nullopt;
+  if (op.hasPrologue())
+    config->prologue = op.getNorm() ? cuda::Prologue::norm : cuda::Prologue::quantize;
   if (kernel::ScheduleAttr schedule = op.getScheduleAttr()) {
     config->tile_n = schedule.get("tile_n", 0);
     config->tile_t = schedule.get("tile_t", 0);

@@ -21,11 +21,12 @@
 namespace qopt {
 
 namespace cuda {
-/// In the order of Codes and of Number.
+/// In the order of Codes, Number and Prologue.
 constexpr llvm::StringRef codesNames[] = {"bf16", "e4m3", "s8", "s4", "u4", "s8_grouped"};
 constexpr llvm::StringRef numberNames[] = {"bf16", "f16", "f32", "s8", "e4m3"};
 } // namespace cuda
 
+constexpr llvm::StringRef prologueNames[] = {"none", "quantize", "norm"};
 /// What the types of a gemm fix; tiles and stages are 0 without a schedule. None for
 /// a weight that no kernel multiplies.
 std::optional<cuda::GemmConfig> gemmConfig(kernel::GemmOp op);

@@ -18,7 +18,8 @@ static std::string columns(Value buffer) {
 
 static std::string gemmName(kernel::GemmOp op) {
   std::string name = "gemm_" + formatName(op) + "_k" + columns(op.getInput()) + "_n" +
-                     columns(op.getOuts()[0]) + (op.isPair() ? "_pair" : "");
+                     columns(op.getOuts()[0]) + (op.isPair() ? "_pair" : "") +
+                     (op.getNorm() ? "_norm" : op.getQuantize() ? "_quantize" : "");
   if (std::optional<cuda::GemmConfig> c = gemmConfig(op))
     name += (c->wgmma ? "_w" : "_c") + std::to_string(c->tile_n) + "_t" + std::to_string(c->tile_t) +
             (c->k_warps > 1 ? "_k" + std::to_string(c->k_warps) : "");

@@ -36,7 +36,8 @@ LaunchForm gemmForm(kernel::GemmOp op) {
   form.grid->rowsPerBlock =
       is_persistent(config) ? rows : int64_t(cuda::rows_per_block(config));
   form.grid->sharedBytes = cuda::shared_bytes(config);
-  form.maps.push_back({op.getInput(), config.tile_t});
+  if (!op.hasPrologue())
+    form.maps.push_back({op.getInput(), config.tile_t});
   return form;
 }
 

@@ -102,14 +102,19 @@ kernel::ScheduleAttr measuredSchedule(MLIRContext *context, const ScheduleEntry 
   return gemmParams(context, entry.layer.config, reason, rejected);
 }
 
+const ScheduleEntry *entryOf(kernel::GemmOp op, const GemmConfig &shape, int64_t rows,
+                             const ScheduleTable &table) {
+  bool isFloat = cast<MemRefType>(op.getOuts()[0].getType()).getElementType().isF32();
+  return table.find({shape, isFloat, rows});
+}
+
 kernel::ScheduleAttr gemmSchedule(kernel::GemmOp op, int64_t rows, const ScheduleTable &table) {
   op.removeScheduleAttr();
   std::optional<GemmConfig> shape = gemmConfig(op);
   if (!shape)
     return {}; // reported where the kernel would be written
   std::vector<GemmCandidate> candidates = gemmCandidates(*shape, rows);
-  bool isFloat = cast<MemRefType>(op.getOuts()[0].getType()).getElementType().isF32();
-  if (const ScheduleEntry *entry = table.find({*shape, isFloat, rows}))
+  if (const ScheduleEntry *entry = entryOf(op, *shape, rows, table))
     return measuredSchedule(op.getContext(), *entry, candidates);
   if (candidates.empty())
     return {};
@@ -134,6 +139,40 @@ kernel::ScheduleAttr gemmSchedule(kernel::GemmOp op, int64_t rows, const Schedul
                     c.stages, (cuda::stage_bytes(c) + 512) / 1024,
                     leavesRoom ? " leave room for the next kernel's weights" : "");
   return gemmParams(op.getContext(), c, reason, rejected);
+}
+
+/// What a layer takes with a prologue and apart from the launch that makes its rows.
+struct PrologueTimes {
+  double fused = 0, apart = 0; ///< seconds
+  bool areMeasured = false;
+};
+
+/// What was measured, if both layers were, else what the cost model says of both.
+PrologueTimes prologueTimes(kernel::GemmOp fused, kernel::GemmOp apart, int64_t rows,
+                            const GemmCandidate &cheapest, const ScheduleTable &table) {
+  GemmConfig fusedConfig = gemmConfig(fused).value(), apartConfig = gemmConfig(apart).value();
+  const ScheduleEntry *fusedEntry = entryOf(fused, fusedConfig, rows, table);
+  const ScheduleEntry *apartEntry = entryOf(apart, apartConfig, rows, table);
+  PrologueTimes times;
+  times.areMeasured = fusedEntry && apartEntry;
+  times.fused = times.areMeasured ? fusedEntry->microseconds * 1e-6 : cheapest.cost.total;
+  times.apart = times.areMeasured ? apartEntry->microseconds * 1e-6
+                                  : gemmCost(apartConfig, rows).total;
+  times.apart += makerTime(fusedConfig, rows);
+  return times;
+}
+
+/// `schedule` with more of a reason, and another choice that was rejected.
+kernel::ScheduleAttr extended(kernel::ScheduleAttr schedule, const Twine &reason,
+                              const Twine &rejected) {
+  Builder builder(schedule.getContext());
+  SmallVector<Attribute> others;
+  if (schedule.getRejected())
+    llvm::append_range(others, schedule.getRejected());
+  others.push_back(builder.getStringAttr(rejected));
+  return kernel::ScheduleAttr::get(schedule.getContext(), schedule.getParams(),
+                                   builder.getStringAttr(schedule.getReason().str() + reason),
+                                   builder.getArrayAttr(others));
 }
 
 kernel::ScheduleAttr attentionSchedule(kernel::AttentionOp op, kernel::PlanOp plan) {
@@ -175,4 +214,32 @@ kernel::ScheduleAttr qopt::cudaSchedule(Operation *launch, kernel::PlanOp plan,
   if (auto attention = dyn_cast<kernel::AttentionOp>(launch))
     return attentionSchedule(attention, plan);
   return {};
+}
+
+kernel::ScheduleAttr qopt::cudaPrologueSchedule(kernel::GemmOp fused, kernel::GemmOp apart,
+                                                Operation *maker, kernel::PlanOp plan,
+                                                const ScheduleTable &table, std::string &reason) {
+  int64_t rows = kernel::maxRowsOf(fused, plan);
+  std::optional<GemmConfig> shape = gemmConfig(fused);
+  std::vector<GemmCandidate> candidates;
+  if (shape && apart.getScheduleAttr() && rows <= cuda::kPrologueTokens)
+    candidates = gemmCandidates(*shape, rows);
+  if (candidates.empty()) {
+    reason = "no kernel makes " + std::to_string(rows) + " rows in a block";
+    return {};
+  }
+  StringRef name = maker->getName().stripDialect();
+  PrologueTimes times = prologueTimes(fused, apart, rows, candidates.front(), table);
+  StringRef source = times.areMeasured ? "measured" : "by the cost model";
+  if (times.fused >= times.apart) {
+    reason = llvm::formatv("{0} in each block: {1}, in a launch of its own {2} for both ({3})",
+                           name, microseconds(times.fused), microseconds(times.apart), source);
+    return {};
+  }
+  return extended(gemmSchedule(fused, rows, table),
+                  llvm::formatv("; {0} in the prologue spares a launch", name),
+                  llvm::formatv("{0} in a launch of its own: {1} for both, {2} with a prologue "
+                                "({3})",
+                                name, microseconds(times.apart), microseconds(times.fused),
+                                source));
 }

@@ -43,6 +43,8 @@ public:
     c.pair = boolean(entry, "pair");
     result.layer.isFloat = oneOf("output", outputs) == 1;
     result.layer.rows = integer(entry, "rows");
+    if (entry.get("prologue"))
+      c.prologue = static_cast<cuda::Prologue>(oneOf("prologue", cuda::prologueNames));
     result.microseconds = number("us");
     result.modelMicroseconds = number("model_us");
     result.device = string(entry, "device");
@@ -130,6 +132,8 @@ std::string TunedLayer::name() const {
     text += ", scales of " + cuda::numberNames[static_cast<int>(c.scale)].str();
   if (c.pair)
     text += ", pair";
+  if (has_prologue(c))
+    text += ", " + cuda::prologueNames[static_cast<int>(c.prologue)].str();
   if (isFloat)
     text += ", f32";
   return text + ", " + std::to_string(rows) + (rows == 1 ? " row" : " rows");
@@ -179,16 +183,23 @@ llvm::Expected<ScheduleTable> qopt::shippedSchedules() {
 
 static StringRef boolName(bool value) { return value ? "true" : "false"; }
 
+/// ` "prologue": "norm",` of a layer that has one.
+static std::string prologueOf(const GemmConfig &c) {
+  if (!has_prologue(c))
+    return "";
+  return (" \"prologue\": \"" + cuda::prologueNames[static_cast<int>(c.prologue)] + "\",").str();
+}
+
 std::string qopt::printSchedules(llvm::ArrayRef<ScheduleEntry> entries) {
   std::string text = "{\"schedules\": [";
   for (auto [i, entry] : llvm::enumerate(entries)) {
     const GemmConfig &c = entry.layer.config;
     text += llvm::formatv(
         "{0}\n  {{\"op\": \"gemm\", \"codes\": \"{1}\", \"n\": {2}, \"k\": {3}, \"group\": {4}, "
-        "\"affine\": {5}, \"scale\": \"{6}\", \"pair\": {7}, \"output\": \"{8}\", \"rows\": {9},\n",
+        "\"affine\": {5}, \"scale\": \"{6}\", \"pair\": {7}, \"output\": \"{8}\", \"rows\": {9},{10}\n",
         i ? "," : "", cuda::codesNames[static_cast<int>(c.codes)], c.n, c.k, c.group,
         boolName(c.affine), cuda::numberNames[static_cast<int>(c.scale)], boolName(c.pair),
-        entry.layer.isFloat ? "f32" : "bf16", entry.layer.rows);
+        entry.layer.isFloat ? "f32" : "bf16", entry.layer.rows, prologueOf(c));
     text +=
         llvm::formatv("   \"params\": {{\"tile_n\": {0}, \"tile_t\": {1}, \"k_stage\": {2}, "
                       "\"stages\": {3}, \"k_warps\": {4}, \"row_copies\": {5}, \"wgmma\": {6}},\n",

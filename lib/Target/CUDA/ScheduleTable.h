@@ -17,6 +17,7 @@
 ///      "us": 22.91, "model_us": 25.1, "device": "NVIDIA H200"}
 ///   ]}
 ///
+/// A layer that makes its tokens itself has `"prologue": "norm"` or `"quantize"` behind `rows`.
 /// `group` is k for weights without groups; `us` and `model_us` are the times of this
 /// configuration and of the one that the cost model chose.
 ///

@@ -66,6 +66,14 @@ public:
     return cudaSchedule(launch, plan, table);
   }
 
+  kernel::ScheduleAttr prologueSchedule(kernel::GemmOp fused, kernel::GemmOp apart,
+                                        Operation *maker, kernel::PlanOp plan,
+                                        std::string &reason) const override {
+    if (isPortable)
+      return Target::prologueSchedule(fused, apart, maker, plan, reason);
+    return cudaPrologueSchedule(fused, apart, maker, plan, table, reason);
+  }
+
   llvm::Error addSchedules(StringRef file) override { return table.addFile(file); }
 
   llvm::Expected<std::unique_ptr<TilePacker>> packer(kernel::PackedType type,

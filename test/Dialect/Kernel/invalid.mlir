@@ -317,6 +317,88 @@ kernel.plan @gemm_codes_weight max_tokens = 1 max_logit_rows = 1 {
 
 // -----
 
+kernel.plan @gemm_prologue_input max_tokens = 1 max_logit_rows = 1 {
+  %x = kernel.alloc : memref<?x64xf32>
+  %w = kernel.weight @w : !kernel.packed<tensor<32x64xbf16>, #kernel.layout<tiled, tile_n = 32, k_pack = 2>>
+  %n = kernel.weight @n : memref<64xbf16>
+  %y0 = kernel.alloc : memref<?x32xf32>
+  // expected-error @+1 {{a prologue needs input of bf16 without scales, found 'f32'}}
+  kernel.gemm ins(%x, %w) norm(%n) outs(%y0) attributes {eps = 1.0e-5 : f64} epilogue {
+  ^bb0(%acc: f32):
+    kernel.yield %acc : f32
+  } : (memref<?x64xf32>, !kernel.packed<tensor<32x64xbf16>, #kernel.layout<tiled, tile_n = 32, k_pack = 2>>, memref<64xbf16>, memref<?x32xf32>) -> ()
+}
+
+// -----
+
+kernel.plan @gemm_prologue_scales max_tokens = 1 max_logit_rows = 1 {
+  %x = kernel.alloc : memref<?x64xi8>
+  %w = kernel.weight @w : !kernel.packed<tensor<32x64x!qopt.q<i8, per_channel, scale = bf16>>, #kernel.layout<tiled, tile_n = 32, k_pack = 4>>
+  %s = kernel.alloc : memref<?xf32>
+  %y0 = kernel.alloc : memref<?x32xf32>
+  // expected-error @+1 {{a prologue needs input of bf16 without scales, found 'i8'}}
+  kernel.gemm ins(%x scales %s, %w) quantize outs(%y0) epilogue {
+  ^bb0(%acc: f32):
+    kernel.yield %acc : f32
+  } : (memref<?x64xi8>, memref<?xf32>, !kernel.packed<tensor<32x64x!qopt.q<i8, per_channel, scale = bf16>>, #kernel.layout<tiled, tile_n = 32, k_pack = 4>>, memref<?x32xf32>) -> ()
+}
+
+// -----
+
+kernel.plan @gemm_norm_columns max_tokens = 1 max_logit_rows = 1 {
+  %x = kernel.alloc : memref<?x64xbf16>
+  %w = kernel.weight @w : !kernel.packed<tensor<32x64xbf16>, #kernel.layout<tiled, tile_n = 32, k_pack = 2>>
+  %n = kernel.weight @n : memref<32xbf16>
+  %y0 = kernel.alloc : memref<?x32xf32>
+  // expected-error @+1 {{norm's weight has 32 columns, expected 64}}
+  kernel.gemm ins(%x, %w) norm(%n) outs(%y0) attributes {eps = 1.0e-5 : f64} epilogue {
+  ^bb0(%acc: f32):
+    kernel.yield %acc : f32
+  } : (memref<?x64xbf16>, !kernel.packed<tensor<32x64xbf16>, #kernel.layout<tiled, tile_n = 32, k_pack = 2>>, memref<32xbf16>, memref<?x32xf32>) -> ()
+}
+
+// -----
+
+kernel.plan @gemm_norm_eps max_tokens = 1 max_logit_rows = 1 {
+  %x = kernel.alloc : memref<?x64xbf16>
+  %w = kernel.weight @w : !kernel.packed<tensor<32x64xbf16>, #kernel.layout<tiled, tile_n = 32, k_pack = 2>>
+  %n = kernel.weight @n : memref<64xbf16>
+  %y0 = kernel.alloc : memref<?x32xf32>
+  // expected-error @+1 {{eps goes with norm, and only with it}}
+  kernel.gemm ins(%x, %w) norm(%n) outs(%y0) epilogue {
+  ^bb0(%acc: f32):
+    kernel.yield %acc : f32
+  } : (memref<?x64xbf16>, !kernel.packed<tensor<32x64xbf16>, #kernel.layout<tiled, tile_n = 32, k_pack = 2>>, memref<64xbf16>, memref<?x32xf32>) -> ()
+}
+
+// -----
+
+kernel.plan @gemm_eps_alone max_tokens = 1 max_logit_rows = 1 {
+  %x = kernel.alloc : memref<?x64xbf16>
+  %w = kernel.weight @w : !kernel.packed<tensor<32x64xbf16>, #kernel.layout<tiled, tile_n = 32, k_pack = 2>>
+  %y0 = kernel.alloc : memref<?x32xf32>
+  // expected-error @+1 {{eps goes with norm, and only with it}}
+  kernel.gemm ins(%x, %w) outs(%y0) attributes {eps = 1.0e-5 : f64} epilogue {
+  ^bb0(%acc: f32):
+    kernel.yield %acc : f32
+  } : (memref<?x64xbf16>, !kernel.packed<tensor<32x64xbf16>, #kernel.layout<tiled, tile_n = 32, k_pack = 2>>, memref<?x32xf32>) -> ()
+}
+
+// -----
+
+kernel.plan @gemm_quantize_weight max_tokens = 1 max_logit_rows = 1 {
+  %x = kernel.alloc : memref<?x64xbf16>
+  %w = kernel.weight @w : !kernel.packed<tensor<32x64xbf16>, #kernel.layout<tiled, tile_n = 32, k_pack = 2>>
+  %y0 = kernel.alloc : memref<?x32xf32>
+  // expected-error @+1 {{quantize needs a per_channel weight of i8 or f8E4M3FN, found 'bf16'}}
+  kernel.gemm ins(%x, %w) quantize outs(%y0) epilogue {
+  ^bb0(%acc: f32):
+    kernel.yield %acc : f32
+  } : (memref<?x64xbf16>, !kernel.packed<tensor<32x64xbf16>, #kernel.layout<tiled, tile_n = 32, k_pack = 2>>, memref<?x32xf32>) -> ()
+}
+
+// -----
+
 kernel.plan @gemm_epilogue_arguments max_tokens = 1 max_logit_rows = 1 {
   %x = kernel.alloc : memref<?x64xbf16>
   %w = kernel.weight @w : !kernel.packed<tensor<32x64xbf16>, #kernel.layout<tiled, tile_n = 32, k_pack = 2>>

@@ -47,6 +47,12 @@ kernel.plan @step max_tokens = 16 max_logit_rows = 8 arena_bytes = 8192 {
     %0 = arith.truncf %acc : f32 to bf16
     kernel.yield %0 : bf16
   } : (memref<?x64xbf16>, !wide, memref<?x128xbf16>) -> ()
+  // CHECK: kernel.gemm ins(%{{.*}}, %{{.*}}) norm(%{{.*}}) outs(%{{.*}}) attributes {eps = 1.000000e-05 : f64} epilogue {
+  kernel.gemm ins(%x, %wqkv) norm(%norm) outs(%qkv) attributes {eps = 1.0e-5 : f64} epilogue {
+  ^bb0(%acc: f32):
+    %0 = arith.truncf %acc : f32 to bf16
+    kernel.yield %0 : bf16
+  } : (memref<?x64xbf16>, !wide, memref<64xbf16>, memref<?x128xbf16>) -> ()
   // CHECK: kernel.slice %{{.*}} {offset = 64 : i64} : memref<?x128xbf16> to memref<?x32xbf16, strided<[128, 1], offset: 64>>
   %q = kernel.slice %qkv {offset = 0 : i64} : memref<?x128xbf16> to memref<?x64xbf16, strided<[128, 1]>>
   %k = kernel.slice %qkv {offset = 64 : i64} : memref<?x128xbf16> to memref<?x32xbf16, strided<[128, 1], offset: 64>>
@@ -93,6 +99,13 @@ kernel.plan @step max_tokens = 16 max_logit_rows = 8 arena_bytes = 8192 {
     %1 = arith.extf %0 : bf16 to f32
     kernel.yield %1 : f32
   } : (memref<?x64xbf16>, memref<?x64xbf16>, memref<?x64xi8>, memref<?xf32>) -> ()
+
+  // CHECK: kernel.gemm ins(%{{.*}}, %{{.*}}) quantize extras(%{{.*}}) outs(%{{.*}}) epilogue {
+  kernel.gemm ins(%a, %wo) quantize extras(%x) outs(%o) epilogue {
+  ^bb0(%acc: f32, %r: bf16):
+    %0 = arith.truncf %acc : f32 to bf16
+    kernel.yield %0 : bf16
+  } : (memref<?x64xbf16>, !square, memref<?x64xbf16>, memref<?x64xbf16>) -> ()
 
   // CHECK: kernel.alloc rows = logit_rows : memref<?x64xbf16>
   %last = kernel.alloc rows = logit_rows : memref<?x64xbf16>

@@ -27,6 +27,21 @@ kernel.plan @negative_word max_tokens = 1 max_logit_rows = 1 {
 
 // -----
 
+!w = !kernel.packed<tensor<32x64xbf16>, #kernel.layout<tiled, tile_n = 32, k_pack = 2>>
+kernel.plan @negative_prologue max_tokens = 1 max_logit_rows = 1 {
+  %x = kernel.alloc : memref<?x64xbf16>
+  %n = kernel.weight @n : memref<64xbf16>
+  %w = kernel.weight @w : !w
+  %y = kernel.alloc : memref<?x32xf32>
+  // expected-error @+1 {{prologue has no kernel on cpu:x86-64-v4}}
+  kernel.gemm ins(%x, %w) norm(%n) outs(%y) attributes {eps = 1.0e-5 : f64} epilogue {
+  ^bb0(%acc: f32):
+    kernel.yield %acc : f32
+  } : (memref<?x64xbf16>, !w, memref<64xbf16>, memref<?x32xf32>) -> ()
+}
+
+// -----
+
 kernel.plan @negative_output max_tokens = 1 max_logit_rows = 1 {
   %x = kernel.alloc : memref<?x8xf32>
   %w = kernel.weight @w : memref<8xf32>

@@ -42,6 +42,15 @@ struct KernelSource {
   std::string text;
 };
 
+/// How `fused` of `plan` is cut, a gemm whose prologue does what `maker` does for `apart`; null,
+/// with the reason, where that takes longer than both launches.
+kernel::ScheduleAttr cudaPrologueSchedule(kernel::GemmOp fused, kernel::GemmOp apart,
+                                          mlir::Operation *maker, kernel::PlanOp plan,
+                                          const ScheduleTable &table, std::string &reason);
+
+/// The same for the portable kernels.
+kernel::ScheduleAttr portableSchedule(mlir::Operation *launch, kernel::PlanOp plan);
+
 /// Gives every launch of every plan its `entry`; launches that do the same share
 /// one. Reports what has no kernel.
 mlir::LogicalResult assignCUDAEntries(mlir::ModuleOp module);

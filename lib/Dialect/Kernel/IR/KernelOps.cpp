@@ -173,6 +173,30 @@ LogicalResult QuantizeOp::verify() {
   return verifyValuesOrCodes(*this, getOuts(), lastDim(getInput()));
 }
 
+void GemmOp::build(OpBuilder &builder, OperationState &state, Value input, Value scales,
+                   Value weight, ValueRange extras, ValueRange outs, Rows rows) {
+  build(builder, state, input, scales, weight, /*norm=*/Value(), extras, outs, rows,
+        /*quantize=*/false, /*eps=*/FloatAttr(), /*schedule=*/ScheduleAttr(),
+        /*entry=*/FlatSymbolRefAttr());
+}
+
+static bool isCodeType(Type type) { return type.isInteger(8) || isa<Float8E4M3FNType>(type); }
+
+/// A prologue makes codes, or normalised values, of bf16.
+static LogicalResult verifyPrologue(GemmOp op) {
+  Type input = bufferOf(op.getInput()).getElementType();
+  if (!input.isBF16() || op.getScales())
+    return op.emitOpError("a prologue needs input of bf16 without scales, found ") << input;
+  if (op.getNorm() && failed(verifyLastDim(op, op.getNorm(), lastDim(op.getInput()), "norm's weight")))
+    return failure();
+  auto quantized = dyn_cast<QuantizedType>(op.getWeight().getType().getTensor().getElementType());
+  if (op.getQuantize() &&
+      (!quantized || !quantized.isPerChannel() || !isCodeType(quantized.getStorage())))
+    return op.emitOpError("quantize needs a per_channel weight of i8 or f8E4M3FN, found ")
+           << op.getWeight().getType().getTensor().getElementType();
+  return success();
+}
+
 LogicalResult GemmOp::verify() {
   RankedTensorType weight = getWeight().getType().getTensor();
   int64_t sums = isPair() ? 2 : 1, columns = weight.getDimSize(0) / sums;
@@ -184,7 +208,11 @@ LogicalResult GemmOp::verify() {
     if (failed(verifyLastDim(*this, extra, columns, "extra operand")))
       return failure();
   Type input = bufferOf(getInput()).getElementType();
-  bool isCodes = input.isInteger(8) || isa<Float8E4M3FNType>(input);
+  bool isCodes = isCodeType(input);
+  if (hasPrologue() && failed(verifyPrologue(*this)))
+    return failure();
+  if (getEps().has_value() != static_cast<bool>(getNorm()))
+    return emitOpError("eps goes with norm, and only with it");
   if (isCodes != static_cast<bool>(getScales()))
     return emitOpError("scales go with i8 or f8E4M3FN input, and only with it, found ") << input;
   auto quantized = dyn_cast<QuantizedType>(weight.getElementType());

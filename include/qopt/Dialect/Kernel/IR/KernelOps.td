@@ -80,7 +80,7 @@ def Kernel_QuantizeOp : Kernel_LaunchOp<"quantize"> {
 }
 
 def Kernel_GemmOp : Kernel_LaunchOp<"gemm", [SingleBlock, AttrSizedOperandSegments]> {
-  let summary = "A linear layer with an epilogue.";
+  let summary = "A linear layer with a prologue and an epilogue.";
   let description = [{
     `acc[t, n] = sum_k input[t, k] weight[n, k]` in float32 (int32 for `i8`,
     then times `scales[t]` and the channel's scale), handed with the elements of
@@ -90,6 +90,12 @@ def Kernel_GemmOp : Kernel_LaunchOp<"gemm", [SingleBlock, AttrSizedOperandSegmen
     A weight of `interleave = 1` has two sources of `N/2` channels, gate and up:
     the epilogue takes the sums of both and the output has `N/2` columns.
 
+    A prologue makes of each row of `input`, which is bf16, what is multiplied: with
+    `norm` what `kernel.norm` would write for this weight and `eps`, with `quantize`
+    its codes and scale, as `kernel.quantize` would, with both first one, then the
+    other. It spares a launch where few tokens make launches dear, and does the work
+    once in each block.
+
     ```mlir
     kernel.gemm ins(%x, %w) extras(%r) outs(%y) epilogue {
     ^bb0(%acc: f32, %r0: bf16):
@@ -98,21 +104,33 @@ def Kernel_GemmOp : Kernel_LaunchOp<"gemm", [SingleBlock, AttrSizedOperandSegmen
       %2 = arith.truncf %1 : f32 to bf16
       kernel.yield %2 : bf16
     } : (memref<?x576xbf16>, !kernel.packed<...>, memref<?x576xbf16>, memref<?x576xbf16>) -> ()
+    kernel.gemm ins(%x, %w) norm(%n) quantize outs(%y) attributes {eps = 1.0e-5 : f64} epilogue {
+    ^bb0(%acc: f32):
+      %0 = arith.truncf %acc : f32 to bf16
+      kernel.yield %0 : bf16
+    } : (memref<?x576xbf16>, !kernel.packed<...>, memref<576xbf16>, memref<?x576xbf16>) -> ()
     ```
   }];
   let arguments = !con((ins Kernel_Buffer:$input, Optional<Kernel_Buffer>:$scales,
-                            Kernel_PackedType:$weight, Variadic<Kernel_Buffer>:$extras,
-                            Variadic<Kernel_Buffer>:$outs,
-                            DefaultValuedAttr<Kernel_RowsAttr, "::qopt::kernel::Rows::Tokens">:$rows),
+                            Kernel_PackedType:$weight, Optional<Kernel_Buffer>:$norm,
+                            Variadic<Kernel_Buffer>:$extras, Variadic<Kernel_Buffer>:$outs,
+                            DefaultValuedAttr<Kernel_RowsAttr, "::qopt::kernel::Rows::Tokens">:$rows,
+                            UnitAttr:$quantize, OptionalAttr<F64Attr>:$eps),
                        common);
+  let builders = [
+    /// Without a prologue, to be scheduled.
+    OpBuilder<(ins "::mlir::Value":$input, "::mlir::Value":$scales, "::mlir::Value":$weight,
+                   "::mlir::ValueRange":$extras, "::mlir::ValueRange":$outs, "Rows":$rows)>];
   let regions = (region SizedRegion<1>:$epilogue);
   let extraClassDeclaration = [{
     /// Whether the epilogue takes the sums of a gate and an up channel.
     bool isPair();
+    /// Whether what is multiplied is made of `input` first.
+    bool hasPrologue() { return getNorm() || getQuantize(); }
   }];
   let assemblyFormat = [{
-    `ins` `(` $input (`scales` $scales^)? `,` $weight `)` (`extras` `(` $extras^ `)`)?
-    `outs` `(` $outs `)` (`rows` `=` `` $rows^)? attr-dict-with-keyword `epilogue` $epilogue `:`
+    `ins` `(` $input (`scales` $scales^)? `,` $weight `)` (`norm` `(` $norm^ `)`)?
+    (`quantize` $quantize^)? (`extras` `(` $extras^ `)`)? `outs` `(` $outs `)` (`rows` `=` `` $rows^)? attr-dict-with-keyword `epilogue` $epilogue `:`
     functional-type(operands, results)
   }];
   let hasVerifier = 1;
