@@ -16,6 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
+#if GOOGLE_PROTOBUF_VERSION < 4000000
+#include <google/protobuf/stubs/logging.h>
+#endif
 
 using namespace qopt;
 
@@ -80,6 +83,15 @@ Result<Artifact> Artifact::fromBytes(std::span<const std::byte> bytes, const std
   return artifact;
 }
 
+/// Without what older versions of protobuf print of text that is no UTF-8: the caller
+/// says what is wrong.
+static bool parseQuietly(std::span<const std::byte> text, artifact::Manifest &manifest) {
+#if GOOGLE_PROTOBUF_VERSION < 4000000
+  google::protobuf::LogSilencer silencer;
+#endif
+  return manifest.ParseFromArray(text.data(), static_cast<int>(text.size()));
+}
+
 Status Artifact::parse() {
   Result<Header> header = Header::decode(bytes_, path_);
   if (!header)
@@ -89,7 +101,7 @@ Status Artifact::parse() {
     return Status::invalid("artifact '" + path_ +
                            "' is damaged: its manifest has another hash than "
                            "its header says");
-  if (!manifest_->ParseFromArray(text.data(), static_cast<int>(text.size())))
+  if (!parseQuietly(text, *manifest_))
     return Status::invalid("artifact '" + path_ + "' has a manifest that is not valid protobuf");
   if (Status status = verifyManifest(*manifest_, header->manifestOffset); !status)
     return Status::invalid("artifact '" + path_ + "': " + status.message());

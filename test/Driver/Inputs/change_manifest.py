@@ -5,6 +5,7 @@ same length, wherever it stands, and the manifest's hash set right again.
 """
 
 import ctypes
+import os
 import struct
 import sys
 
@@ -24,8 +25,8 @@ with open(source, "rb") as file:
 # docs/artifact.md: the manifest's offset and size at bytes 16 and 24, its hash at 40.
 offset, size = struct.unpack_from("<QQ", data, 16)
 manifest = bytes(data[offset : offset + size])
-assert old.encode() in manifest
-manifest = manifest.replace(old.encode(), new.encode())
+assert os.fsencode(old) in manifest
+manifest = manifest.replace(os.fsencode(old), os.fsencode(new))
 data[offset : offset + size] = manifest
 found = xxh3(manifest, size)
 struct.pack_into(">QQ", data, 40, found.high, found.low)
