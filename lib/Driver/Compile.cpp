@@ -7,6 +7,7 @@
 
 #include "qopt/Driver/Compile.h"
 #include "BuildManifest.h"
+#include "OutputFile.h"
 #include "PackWeights.h"
 #include "PlanModel.h"
 #include "StatusError.h"
@@ -20,7 +21,6 @@
 #include "qopt/Transforms/Pipelines.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/ToolOutputFile.h"
 #include <nlohmann/json.hpp>
 
 using namespace mlir;
@@ -96,7 +96,8 @@ private:
   void describeModel();
   void collectNotes(Build &build);
   void addNote(const std::string &note);
-  llvm::Error writeReport();
+  llvm::Error writeReport(); ///< under a temporary name
+  llvm::Error keepReport();
   std::string outputName() const;
 
   const CompileOptions &options;
@@ -108,6 +109,7 @@ private:
   std::string format;
   std::vector<Build> builds; ///< of each target, as the manifest's programs
   artifact::Manifest manifest;
+  std::optional<OutputFile> report;
 };
 
 } // namespace
@@ -344,6 +346,8 @@ llvm::Expected<std::string> Compilation::checkCode() {
   progress.end();
   if (llvm::Error error = writeReport())
     return error;
+  if (llvm::Error error = keepReport())
+    return error;
   return "";
 }
 
@@ -387,10 +391,13 @@ llvm::Expected<std::string> Compilation::writeArtifact() {
     return error;
   if (llvm::Error error = writeSections(*writer))
     return error;
+  // Both files or none.
+  if (llvm::Error error = writeReport())
+    return error;
   if (Status status = writer->finish(manifest); !status)
     return toError(status);
   progress.end();
-  if (llvm::Error error = writeReport())
+  if (llvm::Error error = keepReport())
     return error;
   return path;
 }
@@ -410,37 +417,42 @@ static nlohmann::ordered_json kernelReport(const artifact::Kernel &kernel) {
 llvm::Error Compilation::writeReport() {
   if (options.reportFile.empty())
     return llvm::Error::success();
-  nlohmann::ordered_json report;
-  report["model"] = manifest.model().name();
-  report["format"] = manifest.model().format();
-  report["notes"] = std::vector<std::string>(manifest.report().notes().begin(),
-                                             manifest.report().notes().end());
+  nlohmann::ordered_json text;
+  text["model"] = manifest.model().name();
+  text["format"] = manifest.model().format();
+  text["notes"] = std::vector<std::string>(manifest.report().notes().begin(),
+                                           manifest.report().notes().end());
   for (const artifact::LinearReport &linear : manifest.report().linears()) {
     nlohmann::ordered_json entry = {
         {"name", linear.name()}, {"type", linear.scheme()}, {"bytes", linear.bytes()}};
     if (linear.has_weight_sqnr_db())
       entry["weight_sqnr_db"] = linear.weight_sqnr_db();
-    report["linears"].push_back(std::move(entry));
+    text["linears"].push_back(std::move(entry));
   }
   for (const artifact::Program &program : manifest.programs()) {
     nlohmann::ordered_json entry = {{"name", program.target().name()}};
     for (const artifact::Kernel &kernel : program.kernels())
       entry["kernels"].push_back(kernelReport(kernel));
-    report["targets"].push_back(std::move(entry));
+    text["targets"].push_back(std::move(entry));
   }
-  return llvm::writeToOutput(options.reportFile, [&](raw_ostream &out) {
-    out << report.dump(2) << "\n";
-    return llvm::Error::success();
-  });
+  llvm::Expected<OutputFile> file = OutputFile::write(options.reportFile, text.dump(2) + "\n");
+  if (!file)
+    return file.takeError();
+  report.emplace(std::move(*file));
+  return llvm::Error::success();
+}
+
+llvm::Error Compilation::keepReport() {
+  return report ? report->keep() : llvm::Error::success();
 }
 
 llvm::Expected<std::string> Compilation::print(function_ref<void(raw_ostream &)> body) {
   progress.end();
   std::string path = options.output.empty() ? "-" : options.output;
-  if (llvm::Error error = llvm::writeToOutput(path, [&](raw_ostream &out) {
-        body(out);
-        return llvm::Error::success();
-      }))
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  body(out);
+  if (llvm::Error error = writeOutput(path, std::move(text)))
     return error;
   return path;
 }

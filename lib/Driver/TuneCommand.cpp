@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "OutputFile.h"
 #include "PlanModel.h"
 #include "StatusError.h"
 #include "Tuner.h"
@@ -12,7 +13,6 @@
 #include "qopt/Frontend/Random/ReadyConfigs.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/ToolOutputFile.h"
 #include "llvm/Support/raw_ostream.h"
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -117,10 +117,7 @@ std::string deviceName(const Device &device) {
 
 llvm::Error writeTable(const std::string &path, llvm::ArrayRef<TuningResult> results,
                        const Device &device) {
-  return llvm::writeToOutput(path, [&](llvm::raw_ostream &out) {
-    out << printScheduleTable(results, deviceName(device));
-    return llvm::Error::success();
-  });
+  return writeOutput(path, printScheduleTable(results, deviceName(device)));
 }
 
 llvm::Error tuneOnGPU(Device &device, const Layers &layers, const Options &options,
