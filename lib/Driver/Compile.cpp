@@ -20,6 +20,7 @@
 #include "qopt/Target/Target.h"
 #include "qopt/Transforms/Pipelines.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
 #include <nlohmann/json.hpp>
 
@@ -261,7 +262,7 @@ void Compilation::describeModel() {
   const LlamaConfig &config = model->config;
   manifest.set_producer("qopt " QOPT_VERSION);
   artifact::Model &described = *manifest.mutable_model();
-  described.set_name(model->name);
+  described.set_name(llvm::json::fixUTF8(model->name)); // it may be that of a file
   described.set_format(format);
   described.set_vocab_size(config.vocabSize);
   described.set_max_context(maxContext());
@@ -288,7 +289,7 @@ void Compilation::describeModel() {
   if (options.lmHead != "native")
     provenance.add_options("--lm-head " + options.lmHead);
   if (!options.schedule.empty())
-    provenance.add_options("--schedule " + options.schedule);
+    provenance.add_options("--schedule " + llvm::json::fixUTF8(options.schedule));
   for (const std::string &fusion : options.disabledFusions)
     provenance.add_options("--disable-fusion " + fusion);
   if (options.randomSeed)
