@@ -15,6 +15,7 @@
 #include "mlir/Pass/PassManager.h"
 #include "qopt/Dialect/QOpt/IR/QOptDialect.h"
 #include "qopt/Frontend/Import.h"
+#include "qopt/Frontend/Text.h"
 #include "qopt/InitAll.h"
 #include "qopt/Runtime/ArtifactWriter.h"
 #include "qopt/Target/Target.h"
@@ -378,7 +379,8 @@ llvm::Error Compilation::writeSections(ArtifactWriter &writer) {
     if (llvm::Error error = packWeights(build.images, *build.target, model->weights,
                                         {.keep = format == "keep", .threads = options.threads},
                                         writer, program, report, shared, progress))
-      return error;
+      return error.isA<StatusError>() ? std::move(error)
+                                      : inContext(options.model, std::move(error));
   }
   return llvm::Error::success();
 }
