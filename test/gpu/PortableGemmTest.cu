@@ -53,7 +53,7 @@ template <PortableGemmConfig config, Kind kind> static Way portable_way() {
   std::string name = "portable " + std::to_string(l.tile_n) + "x" + std::to_string(l.tile_t) +
                      " warps " + std::to_string(config.warp_n) + "x" +
                      std::to_string(config.warp_t) + " k" + std::to_string(l.k_stage) + " s" +
-                     std::to_string(l.stages);
+                     std::to_string(l.stages) + " w" + std::to_string(l.k_warps);
   return {
       name, [](const Layer &, Operands o, cudaStream_t stream) {
         const auto kernel = &portable_layer<config.layer, config.warp_n, config.warp_t, kind>;
@@ -82,6 +82,11 @@ constexpr PortableGemmConfig cut(GemmConfig layer, int tile_n, int tile_t, int w
   return {tiled(layer, false, tile_n, tile_t, k_stage, stages), warp_n, warp_t};
 }
 
+constexpr PortableGemmConfig share(PortableGemmConfig config, int k_warps) {
+  config.layer.k_warps = k_warps;
+  return config;
+}
+
 /// A layer, and the ways to compute it.
 struct Test {
   GemmConfig layer;
@@ -101,6 +106,11 @@ template <GemmConfig base, Kind kind> static Test test_of() {
   test.ways.push_back(portable_way<cut(base, 64, 64, 32, 32, kStage, 3), kind>());
   test.ways.push_back(portable_way<cut(base, 16, 8, 16, 8, 2 * kStage, 4), kind>());
   test.ways.push_back(portable_way<cut(base, 64, 16, 16, 16, 2 * kStage, 3), kind>());
+  if constexpr (base.codes == Codes::s8 || (is_fragment(base) && !is_per_channel(base))) {
+    constexpr int kShared = kStage < 128 ? 256 : 4 * kStage;
+    test.ways.push_back(portable_way<share(cut(base, 16, 8, 16, 8, kShared, 4), 4), kind>());
+    test.ways.push_back(portable_way<share(cut(base, 32, 16, 16, 16, kShared / 2, 3), 2), kind>());
+  }
   if constexpr (is_fragment(base))
     test.ways.push_back(portable_way<cut(base, 128, kWide, 32, kWide, kStage, 2), kind>());
   else
@@ -245,19 +255,28 @@ static void time_layer(const Test &test, size_t way, int rows) {
 template <GemmConfig base, Kind kind> static void time_shape() {
   constexpr int kRow = base.codes == Codes::s8 ? 128 : 64;
   constexpr int kStage = is_fragment(base) ? base.group : kRow;
-  Test few{base, kind, {}}, many{base, kind, {}};
+  Test few{base, kind, {}}, some{base, kind, {}}, many{base, kind, {}};
   few.ways.push_back(portable_way<cut(base, 16, 8, 16, 8, 256, 6), kind>());
   few.ways.push_back(portable_way<cut(base, 32, 8, 16, 8, 256, 4), kind>());
   few.ways.push_back(portable_way<cut(base, 64, 8, 16, 8, 128, 4), kind>());
-  many.ways.push_back(portable_way<cut(base, 64, 64, 32, 32, kStage, 3), kind>());
-  if constexpr (is_fragment(base)) {
-    many.ways.push_back(portable_way<cut(base, 128, 128, 32, 64, kStage, 2), kind>());
-  } else {
-    many.ways.push_back(portable_way<cut(base, 128, 128, 64, 32, kStage, 3), kind>());
-    many.ways.push_back(portable_way<cut(base, 128, 128, 32, 64, kStage, 3), kind>());
+  if constexpr (base.codes != Codes::bf16) {
+    few.ways.push_back(portable_way<share(cut(base, 16, 8, 16, 8, 512, 5), 4), kind>());
+    few.ways.push_back(portable_way<share(cut(base, 32, 8, 16, 8, 512, 4), 4), kind>());
+    few.ways.push_back(portable_way<share(cut(base, 32, 8, 16, 8, 256, 4), 2), kind>());
   }
+  some.ways.push_back(portable_way<cut(base, 64, 64, 32, 32, kStage, 3), kind>());
+  some.ways.push_back(portable_way<cut(base, 32, 64, 16, 32, kStage, 4), kind>());
+  many.ways.push_back(portable_way<cut(base, 64, 64, 32, 32, kStage, 3), kind>());
+  many.ways.push_back(
+      portable_way<cut(base, 128, 128, 32, 64, kStage, is_fragment(base) ? 2 : 3), kind>());
+  if constexpr (is_fragment(base))
+    many.ways.push_back(portable_way<cut(base, 128, 64, 32, 64, kStage, 3), kind>());
+  else
+    many.ways.push_back(portable_way<cut(base, 128, 128, 64, 32, kStage, 3), kind>());
   for (size_t way = 0; way < few.ways.size(); ++way)
     time_layer(few, way, 1);
+  for (size_t way = 0; way < some.ways.size(); ++way)
+    time_layer(some, way, 64);
   for (size_t way = 0; way < many.ways.size(); ++way)
     time_layer(many, way, 4096);
 }

@@ -15,6 +15,10 @@
 //          └───────┴───────┘
 //            warp_t tokens
 //
+// or layer.k_warps warps share the columns of those channels and tokens, since one warp's
+// chain of products is slow: integers are added at the end, sums of groups in the order of
+// groups.
+//
 // Plain constexpr C++, shared by the device headers and the compiler.
 //
 //===----------------------------------------------------------------------===//
@@ -22,14 +26,12 @@
 #pragma once
 
 #include "gemm_config.h"
+#include "portable_config.h"
 
 namespace qopt::cuda {
 
-/// Shared memory of a block on the least of them (sm_86 and sm_89).
-constexpr int kPortableSharedBytes = 101376;
-
 struct PortableGemmConfig {
-  GemmConfig layer;   // its codes, shape, tile_n, tile_t, k_stage and stages
+  GemmConfig layer;   // its codes, shape, tile_n, tile_t, k_stage, stages and k_warps
   int warp_n, warp_t; // channels and tokens of a warp, multiples of 16 and of 8
 
   constexpr bool operator==(const PortableGemmConfig &) const = default;
@@ -40,7 +42,7 @@ QOPT_BOTH_SIDES constexpr int token_warps(const PortableGemmConfig &c) {
   return c.layer.tile_t / c.warp_t;
 }
 QOPT_BOTH_SIDES constexpr int warps(const PortableGemmConfig &c) {
-  return c.layer.tile_n / c.warp_n * token_warps(c);
+  return c.layer.tile_n / c.warp_n * token_warps(c) * c.layer.k_warps;
 }
 QOPT_BOTH_SIDES constexpr int threads(const PortableGemmConfig &c) { return 32 * warps(c); }
 
@@ -53,8 +55,19 @@ QOPT_BOTH_SIDES constexpr int stage_bytes(const PortableGemmConfig &c) {
   int weights = c.layer.tile_n / kUnit * stage_unit_bytes(c.layer);
   return portable_token_bytes(c) + gemm_detail::round_up(weights, kRowBytes);
 }
-QOPT_BOTH_SIDES constexpr int shared_bytes(const PortableGemmConfig &c) {
+/// The layer as a warp's outputs see it.
+QOPT_BOTH_SIDES constexpr GemmConfig warp_layer(const PortableGemmConfig &c) {
+  GemmConfig layer = c.layer;
+  layer.tile_n = c.warp_n;
+  layer.tile_t = c.warp_t;
+  return layer;
+}
+/// Behind the ring, where warps that share columns give each other their sums.
+QOPT_BOTH_SIDES constexpr int exchange_offset(const PortableGemmConfig &c) {
   return c.layer.stages * stage_bytes(c);
+}
+QOPT_BOTH_SIDES constexpr int shared_bytes(const PortableGemmConfig &c) {
+  return exchange_offset(c) + warps(c) / c.layer.k_warps * unit_exchange_bytes(warp_layer(c));
 }
 
 /// grid.x is ceil(rows / tile_t).
@@ -82,9 +95,16 @@ QOPT_BOTH_SIDES constexpr const char *reason_invalid(const PortableGemmConfig &c
   if (l.k_stage <= 0 || l.k_stage % box_columns(l) ||
       (!is_per_channel(l) && l.k_stage % block_columns(l)))
     return "a stage must have whole rows of 128 bytes and whole groups";
-  if (l.stages < 2)
-    return "a ring needs two stages";
-  if (shared_bytes(c) > kPortableSharedBytes)
+  if (l.k_warps != 1 && (c.warp_n != 16 || is_per_channel(l) || l.codes == Codes::bf16))
+    return "only s8 and groups of a unit share columns among warps";
+  if (l.k_warps != 1 && l.k_warps != 2 && l.k_warps != 4)
+    return "k_warps must be 1, 2 or 4";
+  if (stage_blocks(l) % l.k_warps ||
+      (l.k_warps != 1 && is_fragment(l) && stage_blocks(l) / l.k_warps * l.group % 64))
+    return "each of k_warps needs whole groups and rows of 128 bytes of a stage";
+  if (l.stages < (l.k_warps != 1 && is_fragment(l) ? 3 : 2))
+    return "a ring needs two stages, or three if groups are added one stage later";
+  if (shared_bytes(c) > portable_shared_bytes)
     return "a block has 101,376 bytes of shared memory";
   return nullptr;
 }
