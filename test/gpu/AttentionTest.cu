@@ -393,7 +393,11 @@ static int check() {
   checkMixed<7, 1, 96>();
   checkMixed<22, 2, 112>();
   checkMixed<4, 4, 160>();
+  checkMixed<8, 8, 144>();
+  checkMixed<12, 4, 176>();
   checkMixed<6, 3, 192>();
+  checkMixed<6, 2, 208>();
+  checkMixed<16, 1, 224>();
   checkMixed<8, 1, 240>();
   checkIdleRows();
   checkLong();
@@ -442,6 +446,20 @@ template <AttentionConfig config> static void timePrefill(int length, int batch)
   std::fflush(stdout);
 }
 
+/// The tokens of a chunk behind `past` tokens of their sequence.
+template <AttentionConfig config> static void timeChunk(int past, int count) {
+  Cache<config> cache({past + count}, 0);
+  Rows rows;
+  rows.add(0, past, count);
+  Step<config> step(cache, rows, false);
+  double us = microseconds(
+      4, [&](int, cudaStream_t stream) { launchTiles<config>(step.arguments, stream); });
+  double flops = 4.0 * config.heads * config.head_dim * count * (past + 0.5 * (count + 1.0));
+  std::printf("chunk %d/%d x %d, %d tokens behind %d: %8.1f us, %.0f TFLOP/s\n", config.heads,
+              config.kv_heads, config.head_dim, count, past, us, flops / us / 1e6);
+  std::fflush(stdout);
+}
+
 /// Tokens of `batch` sequences in a mixed plan.
 template <AttentionConfig config> static void timeSingleTokens(int batch, int length) {
   std::vector<int> lengths(batch, length);
@@ -477,8 +495,13 @@ static int time() {
   timeDecode<decode(16, 4, 256)>(64, 2048, 1, ceiling);
   timeSingleTokens<tiles(32, 8, 128)>(1, 32768);
   timeSingleTokens<tiles(32, 8, 128)>(16, 4096);
-  timePrefill<tiles(32, 8, 128)>(4096, 1);
+  timePrefill<tiles(32, 8, 128)>(512, 1);
+  timePrefill<tiles(32, 8, 128)>(1024, 1);
   timePrefill<tiles(32, 8, 128)>(1024, 4);
+  timePrefill<tiles(32, 8, 128)>(4096, 1);
+  timePrefill<tiles(32, 8, 128)>(16384, 1);
+  timeChunk<tiles(32, 8, 128)>(8192, 256);
+  timeChunk<tiles(32, 8, 128)>(15360, 1024);
   timePrefill<tiles(9, 3, 64)>(2048, 2);
   timePrefill<tiles(16, 4, 256)>(4096, 1);
   return 0;

@@ -76,7 +76,26 @@ QOPT_BOTH_SIDES constexpr bool tiles_by_warpgroup(int head_dim) { return head_di
 QOPT_BOTH_SIDES constexpr int tile_fragments(const AttentionConfig &c) {
   return tile_rows / (16 * c.warps);
 }
-QOPT_BOTH_SIDES constexpr int tile_threads(const AttentionConfig &c) { return 32 * c.warps; }
+/// Warpgroups compute while a warp of one more copies, and leaves them its registers.
+constexpr int computing_registers = 240, copying_registers = 24;
+QOPT_BOTH_SIDES constexpr int tile_threads(const AttentionConfig &c) {
+  return 32 * c.warps + (tiles_by_warpgroup(c.head_dim) ? 128 : 0);
+}
+/// The warp that copies pages: the first of that warpgroup, else simply the first.
+QOPT_BOTH_SIDES constexpr int copying_warp(const AttentionConfig &c) {
+  return tiles_by_warpgroup(c.head_dim) ? c.warps : 0;
+}
+/// Whether a warpgroup holds its query rows in registers: large heads leave none.
+QOPT_BOTH_SIDES constexpr bool queries_in_registers(int head_dim) {
+  return tiles_by_warpgroup(head_dim) && head_dim <= 128;
+}
+QOPT_BOTH_SIDES constexpr int tile_query_bytes(const AttentionConfig &c) {
+  return queries_in_registers(c.head_dim) ? 0 : tile_rows * c.head_dim * 2;
+}
+/// Half pages of a tile, and two mbarriers for each.
+QOPT_BOTH_SIDES constexpr int ring_bytes(const AttentionConfig &c) {
+  return c.stages * (half_page_bytes(c.head_dim) + 16);
+}
 /// A tile of a single token goes through its pages as a decode block does, each warp with
 /// a stage of its own, if there is room.
 QOPT_BOTH_SIDES constexpr AttentionConfig single_token(AttentionConfig c) {
@@ -87,7 +106,7 @@ QOPT_BOTH_SIDES constexpr bool has_single_tokens(const AttentionConfig &c) {
   return decode_shared_bytes(single_token(c)) <= 232448;
 }
 QOPT_BOTH_SIDES constexpr int tile_shared_bytes(const AttentionConfig &c) {
-  int tile = tile_rows * c.head_dim * 2 + c.stages * half_page_bytes(c.head_dim) + 16 * c.stages;
+  int tile = tile_query_bytes(c) + ring_bytes(c);
   int single = has_single_tokens(c) ? decode_shared_bytes(single_token(c)) : 0;
   return tile > single ? tile : single;
 }
@@ -107,10 +126,10 @@ QOPT_BOTH_SIDES constexpr void set_decode_schedule(AttentionConfig &c, bool few_
     c = wide;
 }
 /// Tiles: 128 rows by two warpgroups; else two fragments for each of 4 warps, or one for
-/// each of 8.
+/// each of 8. Pages come from the second-level cache: eight half pages hide its latency.
 QOPT_BOTH_SIDES constexpr void set_tile_schedule(AttentionConfig &c) {
   c.warps = tiles_by_warpgroup(c.head_dim) || c.head_dim > 80 ? 8 : 4;
-  c.stages = c.head_dim <= 128 ? 4 : 3;
+  c.stages = queries_in_registers(c.head_dim) ? 8 : c.head_dim <= 128 ? 4 : 3;
 }
 
 } // namespace qopt::cuda

@@ -167,7 +167,8 @@ struct RunningPair {
     o = make_float2(merge(f, o.x, page_o.x), merge(f, o.y, page_o.y));
   }
   __device__ __forceinline__ uint32_t result() const {
-    return pack_bf16(normalize(o.x, sum), normalize(o.y, sum));
+    Normalizer by = normalizer(sum);
+    return pack_bf16(by(o.x), by(o.y));
   }
 };
 __device__ __forceinline__ RunningPair empty_pair() {
@@ -363,6 +364,20 @@ __device__ void attention_decode(const bf16 *query, const void *pool, const int3
   decode_split(stream, own, position, blocks,
                workspace + first_head * max_pages * partial_floats(config), max_pages,
                tickets + row * config.kv_heads + kv_head, shared.flag(), out);
+}
+
+/// A token among the tiles of a mixed plan, by one block: every warp has pages of its own.
+/// `block_table` is the sequence's, `query` and `output` are the token's first head.
+template <AttentionConfig config>
+__device__ void attend_single_token(const bf16 *query, const uint8_t *keys,
+                                    const int32_t *block_table, int position, bf16 *output,
+                                    uint8_t *shared_memory) {
+  DecodeShared<config> shared(shared_memory);
+  shared.init_barriers();
+  PageList list(block_table, warp_index(), config.warps, position / page_tokens + 1);
+  HalfPageStream<config> stream(keys, list, shared.ring(), shared.barriers());
+  DecodeQuery<config> own(query);
+  decode_in_block(stream, own, position, shared.scratch(), reinterpret_cast<uint32_t *>(output));
 }
 
 } // namespace qopt::cuda

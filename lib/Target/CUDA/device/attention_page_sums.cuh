@@ -43,9 +43,20 @@ __device__ __forceinline__ float merge(const MergeFactors &f, float running, flo
   return __fmaf_rn(page, f.page, __fmul_rn(running, f.running));
 }
 
-/// o / l; zero for a row that saw no token.
-__device__ __forceinline__ float normalize(float o, float l) {
-  return l == 0.0f ? 0.0f : __fdiv_rn(o, l);
+/// o / l as a division rounds it; zero for a row that saw no token. The remainder of
+/// round(o round(1 / l)) is exact, and corrects it (row.cuh has the source): l is zero, or
+/// near one at least, since some weight is one. The sign and infinity need no correction.
+struct Normalizer {
+  float l, inverse;
+
+  __device__ __forceinline__ float operator()(float o) const {
+    float q = __fmul_rn(o, inverse);
+    float corrected = __fmaf_rn(__fmaf_rn(-l, q, o), inverse, q);
+    return fabsf(q) == -minus_infinity() ? q : copysignf(corrected, o);
+  }
+};
+__device__ __forceinline__ Normalizer normalizer(float l) {
+  return {l, l == 0.0f ? 0.0f : __frcp_rn(l)};
 }
 
 /// d = a b if it is the first product, else d += a b.
@@ -97,9 +108,8 @@ struct PageSums {
   float max[2], sum[2];
 };
 
-/// Scores become the A fragments of p v, 16 tokens each.
-__device__ __forceinline__ PageSums page_softmax(const float (&s)[8][4], float c,
-                                                 uint32_t (&p)[4][4]) {
+/// Scores become weights. The sums are those of this lane's columns.
+__device__ __forceinline__ PageSums page_weights(float (&s)[8][4], float c) {
   PageSums sums;
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
@@ -113,14 +123,39 @@ __device__ __forceinline__ PageSums page_softmax(const float (&s)[8][4], float c
     float subtract = -finite_max(sums.max[r]), sum = 0.0f;
 #pragma unroll
     for (int n = 0; n < 8; ++n) {
-      float low = exp2_approx(__fmaf_rn(s[n][2 * r], c, subtract));
-      float high = exp2_approx(__fmaf_rn(s[n][2 * r + 1], c, subtract));
+      float &low = s[n][2 * r], &high = s[n][2 * r + 1];
+      low = exp2_approx(__fmaf_rn(low, c, subtract));
+      high = exp2_approx(__fmaf_rn(high, c, subtract));
       sum = __fadd_rn(__fadd_rn(sum, low), high);
-      p[n / 2][n % 2 * 2 + r] = pack_bf16(low, high);
     }
-    sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, 1));
+    sums.sum[r] = sum;
+  }
+  return sums;
+}
+
+/// The sums of a row's four lanes.
+__device__ __forceinline__ void add_lanes(PageSums &sums) {
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    float sum = __fadd_rn(sums.sum[r], __shfl_xor_sync(0xffffffffu, sums.sum[r], 1));
     sums.sum[r] = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, sum, 2));
   }
+}
+
+/// The weights as A fragments of p v, 16 tokens each.
+__device__ __forceinline__ void pack_weights(const float (&s)[8][4], uint32_t (&p)[4][4]) {
+#pragma unroll
+  for (int n = 0; n < 8; ++n)
+#pragma unroll
+    for (int r = 0; r < 2; ++r)
+      p[n / 2][n % 2 * 2 + r] = pack_bf16(s[n][2 * r], s[n][2 * r + 1]);
+}
+
+/// Scores become the A fragments of p v.
+__device__ __forceinline__ PageSums page_softmax(float (&s)[8][4], float c, uint32_t (&p)[4][4]) {
+  PageSums sums = page_weights(s, c);
+  add_lanes(sums);
+  pack_weights(s, p);
   return sums;
 }
 
@@ -148,6 +183,7 @@ page_values(float (&o)[fragments][width][2][4], const uint32_t (&p)[fragments][4
 template <int head_dim>
 __device__ __forceinline__ void clear_values_from(uint32_t values, int first) {
   constexpr int chunks = head_dim / 8;
+#pragma unroll 1 // registers
   for (int i = first * chunks + int(lane_index()); i < page_tokens * chunks; i += 32)
     store_shared_16(values + chunk_offset<head_dim>(i / chunks, i % chunks), Vec16{{0, 0, 0, 0}});
 }
