@@ -222,7 +222,8 @@ private:
     else if (tensor.dims_size())
       tensor.set_dims(pick(tensor.dims_size()), 1 + pick(70));
     for (int64_t dim : tensor.dims())
-      bytes *= dim;
+      if (__builtin_mul_overflow(bytes, dim, &bytes))
+        return;
     for (StringStringEntryProto &entry : *tensor.mutable_external_data())
       if (entry.key() == "length")
         entry.set_value(std::to_string(bytes));

@@ -64,7 +64,10 @@ Status Tokenizer::Impl::readAddedTokens(const artifact::Tokenizer &source) {
     };
     if (!contains(added.id()))
       return invalid("is outside of the vocabulary of " + std::to_string(tokens.size()));
-    std::string &content = tokens[added.id()];
+    int32_t id = static_cast<int32_t>(added.id());
+    if (isAdded[id]) // addedIds looks into its text, which must not change any more
+      return invalid("is there twice");
+    std::string &content = tokens[id];
     if (content.empty() || content.size() > maxAddedTokenBytes)
       return invalid("has " + std::to_string(content.size()) + " bytes, expected 1 to " +
                      std::to_string(maxAddedTokenBytes));
@@ -73,7 +76,6 @@ Status Tokenizer::Impl::readAddedTokens(const artifact::Tokenizer &source) {
     if (added.normalized() && nfc)
       if (std::optional<std::string> normal = unicode::toNFC(content))
         content = *std::move(normal);
-    int32_t id = static_cast<int32_t>(added.id());
     AddedTokens::Token token = {id, added.special(), added.lstrip(), added.rstrip(),
                                 added.single_word()};
     if (!addedIds.emplace(content, id).second)

@@ -172,7 +172,9 @@ TEST(Tokenizer, HostileArtifacts) {
   EXPECT_EQ(error([](auto &s) { s.mutable_added_tokens(0)->set_id(260); }),
             "added token 260 is outside of the vocabulary of 260");
   EXPECT_EQ(error([](auto &s) { s.mutable_added_tokens(0)->set_id(eos); }),
-            "added token 258 repeats added token 258");
+            "added token 258 is there twice");
+  EXPECT_EQ(error([](auto &s) { s.set_vocabulary(bos, s.vocabulary(eos)); }),
+            "added token 258 repeats added token 257");
   EXPECT_EQ(error([](auto &s) { s.mutable_added_tokens(0)->set_id(0x80); }),
             "added token 128 is not valid UTF-8");
   EXPECT_EQ(error([](auto &s) { s.set_vocabulary(bos, ""); }),
