@@ -208,15 +208,9 @@ private:
     artifact::Launch &launch = *plan.add_launches();
     launch.set_kernel(kernelIndex(op));
     LaunchForm form = target.form(&op);
-    // Workspaces stand behind the number of rows.
-    OperandRange workspaces(op.operand_end(), op.operand_end());
-    if (auto attention = dyn_cast<kernel::AttentionOp>(op))
-      workspaces = attention.getWorkspaces();
-    for (Value operand : op.getOperands().drop_back(workspaces.size()))
+    for (Value operand : op.getOperands())
       addArgument(operand, op, launch);
     addRows(op, form, launch);
-    for (Value operand : workspaces)
-      addArgument(operand, op, launch);
     if (form.grid)
       addGrid(*form.grid, launch);
     for (const LaunchMap &map : form.maps)

@@ -35,7 +35,8 @@ constexpr Fusion fusions[] = {
 };
 
 /// Fusions of launches, by the same option.
-constexpr const char *fusionOfPlans = "swiglu", *prologueFusion = "prologue";
+constexpr const char *swigluFusion = "swiglu", *ropeAttentionFusion = "rope-attention",
+                     *prologueFusion = "prologue";
 
 /// The options of `qopt-lower-model` and `qopt-lower-kernel` as text.
 struct TextOptions : public PassPipelineOptions<TextOptions> {
@@ -58,8 +59,6 @@ struct TextOptions : public PassPipelineOptions<TextOptions> {
   Option<int64_t> maxLogitRows{*this, "max-logit-rows",
                                llvm::cl::desc("tokens of one step whose logits can be asked for"),
                                llvm::cl::init(defaults.maxLogitRows)};
-  Option<int64_t> maxContext{*this, "max-context", llvm::cl::desc("tokens of the longest sequence"),
-                             llvm::cl::init(defaults.maxContext)};
   ListOption<int64_t> buckets{*this, "buckets",
                               llvm::cl::desc("token counts that get a plan of their own")};
   Option<std::string> schedule{*this, "schedule",
@@ -76,7 +75,6 @@ struct TextOptions : public PassPipelineOptions<TextOptions> {
             target,
             maxTokens,
             maxLogitRows,
-            maxContext,
             {buckets.begin(), buckets.end()},
             schedule,
             {disableFusion.begin(), disableFusion.end()}};
@@ -108,7 +106,8 @@ const std::vector<std::string> &qopt::fusionNames() {
     std::vector<std::string> names;
     for (const Fusion &fusion : fusions)
       names.push_back(fusion.name);
-    names.push_back(fusionOfPlans);
+    names.push_back(swigluFusion);
+    names.push_back(ropeAttentionFusion);
     names.push_back(prologueFusion);
     return names;
   }();
@@ -138,7 +137,7 @@ void qopt::buildKernelPipeline(OpPassManager &manager, const PipelineOptions &op
   llvm::Expected<std::unique_ptr<Target>> target = Target::parse(options.target);
   if (target) {
     if ((*target)->hasPairEpilogues() &&
-        !llvm::is_contained(options.disabledFusions, fusionOfPlans))
+        !llvm::is_contained(options.disabledFusions, swigluFusion))
       manager.addPass(createFuseSwiGLU());
     if (int64_t vocabulary = (*target)->maxSampledVocabulary())
       manager.addPass(createAddSampling({vocabulary}));
@@ -150,11 +149,12 @@ void qopt::buildKernelPipeline(OpPassManager &manager, const PipelineOptions &op
   llvm::append_range(schedule.buckets, options.buckets);
   schedule.schedule = options.schedule;
   manager.addPass(createSelectSchedule(schedule));
+  if (!llvm::is_contained(options.disabledFusions, ropeAttentionFusion))
+    manager.addPass(createFuseRopeAttention());
   if (!llvm::is_contained(options.disabledFusions, prologueFusion))
     manager.addPass(createFusePrologue({options.target, options.schedule}));
-  manager.addPass(createAddWorkspaces({options.maxContext}));
   manager.addPass(createPlanMemory());
-  manager.addPass(createVerifyPlan({options.target, options.maxContext}));
+  manager.addPass(createVerifyPlan({options.target}));
 }
 
 void qopt::registerPipelines() {

@@ -18,13 +18,13 @@ kernel::AllocOp allocOf(mlir::Value operand);
 /// Bytes of a buffer with the most rows that a step of `plan` has.
 int64_t bufferBytes(kernel::AllocOp alloc, kernel::PlanOp plan);
 
-/// The operands that `op` writes: its outputs, and the partial results of attention.
+/// The operands that `op` writes.
 mlir::SmallVector<mlir::Value> writtenBy(mlir::Operation *op);
 
-/// Checks what one launch says of itself: rows, grid, tensor maps, workspaces.
+/// Checks what one launch says of itself: rows, grid, tensor maps.
 class LaunchChecker {
 public:
-  LaunchChecker(const Target &target, int64_t maxContext) : target(target), maxContext(maxContext) {}
+  explicit LaunchChecker(const Target &target) : target(target) {}
 
   /// Reports on `op` what is wrong with it.
   mlir::LogicalResult check(mlir::Operation *op, kernel::PlanOp plan) const;
@@ -34,10 +34,8 @@ private:
   mlir::LogicalResult checkUnits(mlir::Operation *op, const LaunchUnits &units) const;
   mlir::LogicalResult checkGrid(mlir::Operation *op, const GridForm &grid, kernel::PlanOp plan) const;
   mlir::LogicalResult checkMap(mlir::Operation *op, const LaunchMap &map, kernel::PlanOp plan) const;
-  mlir::LogicalResult checkWorkspaces(kernel::AttentionOp op, kernel::PlanOp plan) const;
 
   const Target &target;
-  int64_t maxContext; ///< tokens
 };
 
 } // namespace qopt

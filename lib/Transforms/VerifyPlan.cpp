@@ -90,7 +90,7 @@ public:
     SmallVector<Buffer *> live;
     for (auto [number, op] : llvm::enumerate(steps))
       if (failed(checkMemory(op, number, live)) || failed(checkReads(op)) ||
-          failed(launches.check(op, plan)))
+          failed(checkCache(op)) || failed(launches.check(op, plan)))
         return failure();
     return success();
   }
@@ -184,12 +184,31 @@ private:
     return success();
   }
 
+  /// A layer's keys and values are written once, before they are read.
+  LogicalResult checkCache(Operation *op) {
+    auto attention = dyn_cast<kernel::AttentionOp>(op);
+    if (!attention && !isa<kernel::KVAppendOp, kernel::RopeAppendOp>(op))
+      return success();
+    int64_t layer = op->getAttrOfType<IntegerAttr>("layer").getInt();
+    const char *&user = cacheUses[layer];
+    if (attention && !attention.hasRopeAppend()) {
+      user = "read";
+      return success();
+    }
+    if (user)
+      return op->emitOpError("writes the keys and values of layer ")
+             << layer << ", which a launch before has " << user;
+    user = "written";
+    return success();
+  }
+
   kernel::PlanOp plan;
   const LaunchChecker &launches;
   DenseMap<Operation *, Buffer> buffers;
   SmallVector<kernel::AllocOp> order;
   SmallVector<Operation *> steps; ///< launches, and what reads outputs
   DenseMap<int64_t, SmallVector<Buffer *>> starting; ///< by the number of their first launch
+  DenseMap<int64_t, const char *> cacheUses; ///< of a layer: the last, "read" or "written"
 };
 
 struct VerifyPlan : public qopt::impl::VerifyPlanBase<VerifyPlan> {
@@ -201,7 +220,7 @@ struct VerifyPlan : public qopt::impl::VerifyPlanBase<VerifyPlan> {
       getOperation().emitError(llvm::toString(parsed.takeError()));
       return signalPassFailure();
     }
-    LaunchChecker launches(**parsed, maxContext);
+    LaunchChecker launches(**parsed);
     for (auto plan : getOperation().getOps<kernel::PlanOp>())
       if (failed(PlanChecker(plan, launches).check()))
         return signalPassFailure();

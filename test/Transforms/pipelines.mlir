@@ -8,7 +8,7 @@
 // RUN: qopt-opt %S/Inputs/model.mlir --qopt-lower-model="format=w8a8-int8 disable-fusion=silu-quantize" | FileCheck %s --check-prefix=SILU
 // RUN: qopt-opt %S/Inputs/model.mlir --qopt-lower-model="format=w8a8-int8 disable-fusion=rope-append" | FileCheck %s --check-prefix=ROPE
 // RUN: not qopt-opt %S/Inputs/model.mlir --qopt-lower-model=disable-fusion=qvk 2>&1 | FileCheck %s --check-prefix=UNKNOWN
-// UNKNOWN: error: fusion is 'qvk', expected one of qkv, gate-up, residual, norm-quantize, silu-quantize, rope-append, swiglu
+// UNKNOWN: error: fusion is 'qvk', expected one of qkv, gate-up, residual, norm-quantize, silu-quantize, rope-append, swiglu, rope-attention, prologue
 
 // ALL-LABEL: func @forward
 // ALL: qopt.embedding

@@ -10,7 +10,7 @@
 // Few tokens: products of warps, small blocks on every multiprocessor. e4m3 has
 // products of warpgroups alone.
 // CHECK-LABEL: kernel.plan @step_decode_1 kind = decode max_tokens = 1 max_logit_rows = 1 {
-// CHECK: kernel.attention {{.*}}splits = 32 : i64, stages = 2 : i64, warps = 8 : i64}, reason = "64 blocks: 1 rows, 2 KV heads, 32 splits of the pages"
+// CHECK: kernel.attention {{.*}}splits = 8 : i64, stages = 3 : i64, warps = 4 : i64}, reason = "16 blocks: 1 rows, 2 KV heads, 8 splits of the pages"
 // CHECK: kernel.gemm {{.*}}wgmma = 0 : i64}, reason = "mma.sync: {{.*}} us, {{.*}} of memory, products {{.*}}leave room for the next kernel's weights", rejected = ["wgmma, {{.*}}"
 // CHECK: kernel.gemm {{.*}}wgmma = 1 : i64}, reason = "wgmma: {{.*}}
 // CHECK: kernel.plan @step_decode_256 kind = decode max_tokens = 256

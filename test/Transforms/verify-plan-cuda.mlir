@@ -1,5 +1,5 @@
-// Grids, tensor maps and workspaces, which only a GPU's launches have.
-// RUN: qopt-opt %s --split-input-file --verify-diagnostics --kernel-verify-plan="target=cuda:sm_90a max-context=128"
+// Grids, tensor maps and splits, which only a GPU's launches have.
+// RUN: qopt-opt %s --split-input-file --verify-diagnostics --kernel-verify-plan="target=cuda:sm_90a"
 
 !x = memref<?x64xbf16>
 !w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
@@ -132,20 +132,19 @@ kernel.plan @negative_prologue_tokens kind = decode max_tokens = 16 max_logit_ro
 !x = memref<?x64xbf16>
 !w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
 
-// 2 pages of 66 floats are needed.
-kernel.plan @workspaces kind = decode max_tokens = 4 max_logit_rows = 4 arena_bytes = 4096 {
+kernel.plan @rope_attention kind = decode max_tokens = 4 max_logit_rows = 4 arena_bytes = 4096 {
   %t = kernel.input tokens : memref<?xi32>
   %w = kernel.weight @w : !w
   %batch = kernel.batch : !qopt.batch
   %cache = kernel.cache : !cache
   %a = kernel.alloc {offset = 0 : i64} : !x
   kernel.embedding ins(%t, %w) outs(%a) : (memref<?xi32>, !w, !x) -> ()
+  %r = kernel.alloc {offset = 1024 : i64} : memref<?x64xf32>
+  kernel.rotary_table ins(%batch) outs(%r) {rope = #qopt.rope<head_dim = 64, theta = 1.0e4 : f64, scaling = none>} : (!qopt.batch, memref<?x64xf32>) -> ()
   %b = kernel.alloc {offset = 512 : i64} : !x
-  %p = kernel.alloc {offset = 1024 : i64} : memref<?x132xf32>
-  %k = kernel.alloc persistent {offset = 0 : i64} : memref<?x1xi32>
-  kernel.attention ins(%a, %cache, %batch) outs(%b) workspaces(%p, %k)
-    {layer = 0 : i64, num_heads = 1 : i64, scale = 0.125 : f64, schedule = #kernel.schedule<{splits = 2 : i64, warps = 1 : i64, stages = 2 : i64}, reason = "test">}
-    : (!x, !cache, !qopt.batch, !x, memref<?x132xf32>, memref<?x1xi32>) -> ()
+  kernel.attention ins(%a, %cache, %batch) rope_append(%a, %a, %r) outs(%b)
+    {layer = 0 : i64, num_heads = 1 : i64, scale = 0.125 : f64, schedule = #kernel.schedule<{splits = 8 : i64, warps = 1 : i64, stages = 2 : i64}, reason = "test">}
+    : (!x, !cache, !qopt.batch, !x, !x, memref<?x64xf32>, !x) -> ()
 }
 
 // -----
@@ -154,20 +153,20 @@ kernel.plan @workspaces kind = decode max_tokens = 4 max_logit_rows = 4 arena_by
 !x = memref<?x64xbf16>
 !w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
 
-kernel.plan @negative_small_workspace kind = decode max_tokens = 4 max_logit_rows = 4 arena_bytes = 4096 {
+kernel.plan @negative_splits kind = decode max_tokens = 4 max_logit_rows = 4 arena_bytes = 4096 {
   %t = kernel.input tokens : memref<?xi32>
   %w = kernel.weight @w : !w
   %batch = kernel.batch : !qopt.batch
   %cache = kernel.cache : !cache
   %a = kernel.alloc {offset = 0 : i64} : !x
   kernel.embedding ins(%t, %w) outs(%a) : (memref<?xi32>, !w, !x) -> ()
+  %r = kernel.alloc {offset = 1024 : i64} : memref<?x64xf32>
+  kernel.rotary_table ins(%batch) outs(%r) {rope = #qopt.rope<head_dim = 64, theta = 1.0e4 : f64, scaling = none>} : (!qopt.batch, memref<?x64xf32>) -> ()
   %b = kernel.alloc {offset = 512 : i64} : !x
-  %p = kernel.alloc {offset = 1024 : i64} : memref<?x66xf32>
-  %k = kernel.alloc persistent {offset = 0 : i64} : memref<?x1xi32>
-  // expected-error @+1 {{has partial results 'memref<?x66xf32>', expected 132 columns for 2 pages of the longest sequence}}
-  kernel.attention ins(%a, %cache, %batch) outs(%b) workspaces(%p, %k)
-    {layer = 0 : i64, num_heads = 1 : i64, scale = 0.125 : f64, schedule = #kernel.schedule<{splits = 2 : i64, warps = 1 : i64, stages = 2 : i64}, reason = "test">}
-    : (!x, !cache, !qopt.batch, !x, memref<?x66xf32>, memref<?x1xi32>) -> ()
+  // expected-error @+1 {{has 16 splits, expected at most 8, the blocks of a cluster}}
+  kernel.attention ins(%a, %cache, %batch) rope_append(%a, %a, %r) outs(%b)
+    {layer = 0 : i64, num_heads = 1 : i64, scale = 0.125 : f64, schedule = #kernel.schedule<{splits = 16 : i64, warps = 1 : i64, stages = 2 : i64}, reason = "test">}
+    : (!x, !cache, !qopt.batch, !x, !x, memref<?x64xf32>, !x) -> ()
 }
 
 // -----
@@ -176,20 +175,21 @@ kernel.plan @negative_small_workspace kind = decode max_tokens = 4 max_logit_row
 !x = memref<?x64xbf16>
 !w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
 
-kernel.plan @negative_tickets kind = decode max_tokens = 4 max_logit_rows = 4 arena_bytes = 4096 {
+kernel.plan @negative_append_twice kind = decode max_tokens = 4 max_logit_rows = 4 arena_bytes = 4096 {
   %t = kernel.input tokens : memref<?xi32>
   %w = kernel.weight @w : !w
   %batch = kernel.batch : !qopt.batch
   %cache = kernel.cache : !cache
   %a = kernel.alloc {offset = 0 : i64} : !x
   kernel.embedding ins(%t, %w) outs(%a) : (memref<?xi32>, !w, !x) -> ()
+  %r = kernel.alloc {offset = 1024 : i64} : memref<?x64xf32>
+  kernel.rotary_table ins(%batch) outs(%r) {rope = #qopt.rope<head_dim = 64, theta = 1.0e4 : f64, scaling = none>} : (!qopt.batch, memref<?x64xf32>) -> ()
   %b = kernel.alloc {offset = 512 : i64} : !x
-  %p = kernel.alloc {offset = 1024 : i64} : memref<?x132xf32>
-  %k = kernel.alloc {offset = 3584 : i64} : memref<?x1xi32>
-  // expected-error @+1 {{has tickets 'memref<?x1xi32>' that are not persistent: nothing sets them to zero}}
-  kernel.attention ins(%a, %cache, %batch) outs(%b) workspaces(%p, %k)
-    {layer = 0 : i64, num_heads = 1 : i64, scale = 0.125 : f64, schedule = #kernel.schedule<{splits = 2 : i64, warps = 1 : i64, stages = 2 : i64}, reason = "test">}
-    : (!x, !cache, !qopt.batch, !x, memref<?x132xf32>, memref<?x1xi32>) -> ()
+  kernel.kv_append ins(%a, %a, %cache, %batch) {layer = 0 : i64} : (!x, !x, !cache, !qopt.batch) -> ()
+  // expected-error @+1 {{writes the keys and values of layer 0, which a launch before has written}}
+  kernel.attention ins(%a, %cache, %batch) rope_append(%a, %a, %r) outs(%b)
+    {layer = 0 : i64, num_heads = 1 : i64, scale = 0.125 : f64, schedule = #kernel.schedule<{splits = 1 : i64, warps = 1 : i64, stages = 2 : i64}, reason = "test">}
+    : (!x, !cache, !qopt.batch, !x, !x, memref<?x64xf32>, !x) -> ()
 }
 
 // -----
@@ -198,18 +198,21 @@ kernel.plan @negative_tickets kind = decode max_tokens = 4 max_logit_rows = 4 ar
 !x = memref<?x64xbf16>
 !w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
 
-kernel.plan @negative_no_workspaces kind = decode max_tokens = 4 max_logit_rows = 4 arena_bytes = 4096 {
+kernel.plan @negative_append_late kind = decode max_tokens = 4 max_logit_rows = 4 arena_bytes = 4096 {
   %t = kernel.input tokens : memref<?xi32>
   %w = kernel.weight @w : !w
   %batch = kernel.batch : !qopt.batch
   %cache = kernel.cache : !cache
   %a = kernel.alloc {offset = 0 : i64} : !x
   kernel.embedding ins(%t, %w) outs(%a) : (memref<?xi32>, !w, !x) -> ()
+  %r = kernel.alloc {offset = 1024 : i64} : memref<?x64xf32>
+  kernel.rotary_table ins(%batch) outs(%r) {rope = #qopt.rope<head_dim = 64, theta = 1.0e4 : f64, scaling = none>} : (!qopt.batch, memref<?x64xf32>) -> ()
   %b = kernel.alloc {offset = 512 : i64} : !x
-  // expected-error @+1 {{has 2 splits, but no workspaces}}
   kernel.attention ins(%a, %cache, %batch) outs(%b)
-    {layer = 0 : i64, num_heads = 1 : i64, scale = 0.125 : f64, schedule = #kernel.schedule<{splits = 2 : i64, warps = 1 : i64, stages = 2 : i64}, reason = "test">}
+    {layer = 0 : i64, num_heads = 1 : i64, scale = 0.125 : f64, schedule = #kernel.schedule<{splits = 1 : i64, warps = 1 : i64, stages = 2 : i64}, reason = "test">}
     : (!x, !cache, !qopt.batch, !x) -> ()
+  // expected-error @+1 {{writes the keys and values of layer 0, which a launch before has read}}
+  kernel.kv_append ins(%a, %a, %cache, %batch) {layer = 0 : i64} : (!x, !x, !cache, !qopt.batch) -> ()
 }
 
 // -----

@@ -1,4 +1,4 @@
-// RUN: qopt-opt %s --split-input-file --verify-diagnostics --kernel-verify-plan="target=cuda:sm_90a max-context=128"
+// RUN: qopt-opt %s --split-input-file --verify-diagnostics --kernel-verify-plan="target=cuda:sm_90a"
 
 !cache = !qopt.kv_cache<layers = 2, kv_heads = 1, head_dim = 16, page_tokens = 64, type = bf16>
 !x = memref<?x64xbf16>

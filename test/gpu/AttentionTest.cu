@@ -6,7 +6,6 @@
 //   AttentionTest check   both kernels against float64, and bit for bit against each
 //                         other, with several splits
 //   AttentionTest time    long contexts against the read ceiling, short ones, prefill
-//   AttentionTest sweep   warps, stages and splits for few sequences
 //
 // Keys, values and queries are functions of (sequence, position, head, column), which
 // the reference evaluates again. Pages start as NaN, and so does what is behind a
@@ -31,8 +30,6 @@ struct Arguments {
   long long maxPages;
   q::bf16 *output;
   long long rows;
-  float *workspace;
-  unsigned *tickets;
   const int *tiles;
   long long tileCount;
 };
@@ -48,15 +45,10 @@ __host__ __device__ constexpr AttentionConfig base(int heads, int kvHeads, int h
   c.page_bytes = 2ll * 2 * kvHeads * q::half_page_bytes(headDim); // two layers
   return c;
 }
-/// With the schedule's own warps and stages, or others.
 __host__ __device__ constexpr AttentionConfig decode(int heads, int kvHeads, int headDim,
-                                                     int warps = 0, int stages = 0) {
+                                                     int splits = 1) {
   AttentionConfig c = base(heads, kvHeads, headDim);
-  q::set_decode_schedule(c);
-  if (warps)
-    c.warps = warps;
-  if (stages)
-    c.stages = stages;
+  q::set_decode_schedule(c, splits);
   return c;
 }
 __host__ __device__ constexpr AttentionConfig tiles(int heads, int kvHeads, int headDim) {
@@ -66,11 +58,12 @@ __host__ __device__ constexpr AttentionConfig tiles(int heads, int kvHeads, int 
 }
 
 // Kernels are templates of plain values: nvcc can't name one by a structure.
-template <int heads, int kvHeads, int headDim, int warps, int stages>
-__global__ void __launch_bounds__(32 * warps, 1) decodeKernel(Arguments a) {
-  q::attention_decode<decode(heads, kvHeads, headDim, warps, stages)>(
-      a.query, a.pool, a.positions, a.sequences, a.tables, a.maxPages, a.output, a.rows,
-      a.workspace, a.tickets);
+template <int heads, int kvHeads, int headDim, int splits>
+__global__ void __cluster_dims__(1, 1, splits)
+    __launch_bounds__(q::decode_threads(decode(heads, kvHeads, headDim, splits)), 1)
+        decodeKernel(Arguments a) {
+  q::attention_decode<decode(heads, kvHeads, headDim, splits)>(
+      a.query, a.pool, a.positions, a.sequences, a.tables, a.maxPages, a.output, a.rows);
 }
 template <int heads, int kvHeads, int headDim>
 __global__ void __launch_bounds__(q::tile_threads(tiles(heads, kvHeads, headDim)), 1)
@@ -81,11 +74,10 @@ __global__ void __launch_bounds__(q::tile_threads(tiles(heads, kvHeads, headDim)
 }
 
 template <AttentionConfig config>
-void launchDecode(const Arguments &a, int splits, cudaStream_t stream = nullptr) {
-  launchDependent(
-      decodeKernel<config.heads, config.kv_heads, config.head_dim, config.warps, config.stages>,
-      dim3(unsigned(a.rows), config.kv_heads, splits), q::decode_threads(config),
-      q::decode_shared_bytes(config), stream, a);
+void launchDecode(const Arguments &a, cudaStream_t stream = nullptr) {
+  launchDependent(decodeKernel<config.heads, config.kv_heads, config.head_dim, config.splits>,
+                  dim3(unsigned(a.rows), config.kv_heads, config.splits),
+                  q::decode_threads(config), q::decode_shared_bytes(config), stream, a);
 }
 template <AttentionConfig config>
 void launchTiles(const Arguments &a, cudaStream_t stream = nullptr) {
@@ -237,19 +229,14 @@ template <AttentionConfig config> struct Step {
   Rows rows;
   Buffer<int> sequences, positions;
   Buffer<q::bf16> query, output;
-  Buffer<float> workspace;
-  Buffer<unsigned> tickets;
   std::vector<int> hostTiles;
   Buffer<int> tiles;
   Arguments arguments;
 
-  Step(const Cache<config> &cache, const Rows &rows, bool splits)
+  Step(const Cache<config> &cache, const Rows &rows)
       : rows(rows), sequences(rows.sequences), positions(rows.positions),
         query(rows.size() * config.query_stride), output(rows.size() * config.output_stride),
-        workspace(splits ? q::decode_workspace_bytes(config, rows.size(), cache.maxPages) / 4 : 1),
-        tickets(rows.size() * config.kv_heads),
         hostTiles(tilesOf(rows, q::query_tile(config.heads, config.kv_heads))), tiles(hostTiles) {
-    tickets.clear();
     fillQueries<<<unsigned(rows.size()), 128>>>(query.get(), config.heads, config.head_dim,
                                                 config.query_stride, sequences.get(),
                                                 positions.get());
@@ -258,7 +245,6 @@ template <AttentionConfig config> struct Step {
                  positions.get(),   sequences.get(),
                  cache.table.get(), cache.maxPages,
                  output.get(),      (long long)rows.size(),
-                 workspace.get(),   tickets.get(),
                  tiles.get(),       (long long)hostTiles.size() / 2};
   }
 
@@ -303,14 +289,23 @@ static size_t differing(const std::vector<unsigned short> &a,
   return count;
 }
 
+/// Decode's bits are those of tiles.
+template <AttentionConfig config, AttentionConfig tile>
+static void checkDecode(Step<tile> &step, const std::vector<unsigned short> &bits) {
+  size_t count = differing(bits, step.run([&] { launchDecode<config>(step.arguments); }));
+  char name[100];
+  std::snprintf(name, sizeof name, "  decode, %d splits: %zu of %zu differ from tiles",
+                config.splits, count, bits.size());
+  report(count == 0, name);
+}
+
 /// Both kernels on `rows`, which have a sequence each.
 template <int heads, int kvHeads, int headDim>
 static void checkKernels(const char *what, const std::vector<int> &lengths, const Rows &rows,
                          long long minPoolPages = 0) {
   constexpr AttentionConfig tile = tiles(heads, kvHeads, headDim);
-  constexpr AttentionConfig single = decode(heads, kvHeads, headDim);
   Cache<tile> cache(lengths, minPoolPages);
-  Step<tile> step(cache, rows, true);
+  Step<tile> step(cache, rows);
   std::vector<unsigned short> bits = step.run([&] { launchTiles<tile>(step.arguments); });
 
   std::vector<float> out;
@@ -322,18 +317,9 @@ static void checkKernels(const char *what, const std::vector<int> &lengths, cons
   std::snprintf(name, sizeof name, "heads %d/%d x %d, %s: relative error %.2e", heads, kvHeads,
                 headDim, what, error);
   report(error < 4e-3, name);
-  for (int splits : {1, 2, 7}) {
-    for (int repeat = 0; repeat < 2; ++repeat) {
-      size_t count =
-          differing(bits, step.run([&] { launchDecode<single>(step.arguments, splits); }));
-      if (repeat == 0 && count == 0)
-        continue; // again: tickets are as they were
-      std::snprintf(name, sizeof name, "  decode, %d splits: %zu of %zu differ from tiles", splits,
-                    count, bits.size());
-      report(count == 0, name);
-      break;
-    }
-  }
+  checkDecode<decode(heads, kvHeads, headDim, 1)>(step, bits);
+  checkDecode<decode(heads, kvHeads, headDim, 2)>(step, bits);
+  checkDecode<decode(heads, kvHeads, headDim, 8)>(step, bits);
 }
 
 /// Chunks of sequences of several lengths, single tokens among them.
@@ -351,8 +337,8 @@ template <int heads, int kvHeads, int headDim> static void checkMixed() {
 }
 
 /// Rows without a sequence get zeros; the others are what they are alone.
-static void checkIdleRows() {
-  constexpr AttentionConfig single = decode(9, 3, 64);
+template <int splits> static void checkIdleRows() {
+  constexpr AttentionConfig single = decode(9, 3, 64, splits);
   Cache<single> cache({400, 100}, 0);
   Rows rows, alone;
   rows.add(-1, 0, 1);
@@ -360,18 +346,16 @@ static void checkIdleRows() {
   rows.add(-1, 0, 1);
   rows.add(1, 99, 1);
   alone.add(1, 99, 1);
-  Step<single> step(cache, rows, true), one(cache, alone, true);
-  auto expected = one.run([&] { launchDecode<single>(one.arguments, 1); });
-  for (int splits : {1, 3}) {
-    auto bits = step.run([&] { launchDecode<single>(step.arguments, splits); });
-    size_t row = size_t(single.heads) * single.head_dim;
-    bool zero =
-        std::all_of(bits.begin(), bits.begin() + row, [](auto b) { return b == 0; }) &&
-        std::all_of(bits.begin() + 2 * row, bits.begin() + 3 * row, [](auto b) { return b == 0; });
-    report(zero, "rows without a sequence are zero");
-    report(std::equal(expected.begin(), expected.end(), bits.begin() + 3 * row),
-           "a row among idle rows has the bits it has alone");
-  }
+  Step<single> step(cache, rows), one(cache, alone);
+  auto expected = one.run([&] { launchDecode<decode(9, 3, 64)>(one.arguments); });
+  auto bits = step.run([&] { launchDecode<single>(step.arguments); });
+  size_t row = size_t(single.heads) * single.head_dim;
+  bool zero =
+      std::all_of(bits.begin(), bits.begin() + row, [](auto b) { return b == 0; }) &&
+      std::all_of(bits.begin() + 2 * row, bits.begin() + 3 * row, [](auto b) { return b == 0; });
+  report(zero, "rows without a sequence are zero");
+  report(std::equal(expected.begin(), expected.end(), bits.begin() + 3 * row),
+         "a row among idle rows has the bits it has alone");
 }
 
 static void checkLong() {
@@ -399,7 +383,8 @@ static int check() {
   checkMixed<6, 2, 208>();
   checkMixed<16, 1, 224>();
   checkMixed<8, 1, 240>();
-  checkIdleRows();
+  checkIdleRows<1>();
+  checkIdleRows<8>();
   checkLong();
   std::printf("%d failures\n", failures);
   return failures != 0;
@@ -409,7 +394,7 @@ static int check() {
 
 /// `batch` sequences of `length` tokens, a token of each.
 template <AttentionConfig config>
-static void timeDecode(int batch, int length, int splits, double ceiling) {
+static void timeDecode(int batch, int length, double ceiling) {
   // Many layers' worth of pages, so that nothing is still in the cache.
   long long bytes = 2ll * batch * length * config.kv_heads * config.head_dim * 2;
   int copies = int(std::clamp(600000000 / bytes, 1ll, 40ll));
@@ -418,15 +403,15 @@ static void timeDecode(int batch, int length, int splits, double ceiling) {
   Rows rows;
   for (int s = 0; s < batch; ++s)
     rows.add(s, length - 1, 1);
-  Step<config> step(cache, rows, splits > 1);
+  Step<config> step(cache, rows);
   double us = microseconds(std::max(copies, 4), [&](int i, cudaStream_t stream) {
     Arguments a = step.arguments;
     a.tables += i % copies * batch * cache.maxPages;
-    launchDecode<config>(a, splits, stream);
+    launchDecode<config>(a, stream);
   });
   std::printf("decode %d/%d x %d, batch %3d x %6d, %3d splits, %d warps x %d stages: %8.2f us, "
               "%6.0f GB/s, %.2f of the read ceiling\n",
-              config.heads, config.kv_heads, config.head_dim, batch, length, splits, config.warps,
+              config.heads, config.kv_heads, config.head_dim, batch, length, config.splits, config.warps,
               config.stages, us, bytes / us / 1e3, bytes / us * 1e6 / ceiling);
   std::fflush(stdout);
 }
@@ -437,7 +422,7 @@ template <AttentionConfig config> static void timePrefill(int length, int batch)
   Rows rows;
   for (int s = 0; s < batch; ++s)
     rows.add(s, 0, length);
-  Step<config> step(cache, rows, false);
+  Step<config> step(cache, rows);
   double us = microseconds(
       4, [&](int, cudaStream_t stream) { launchTiles<config>(step.arguments, stream); });
   double flops = 4.0 * batch * config.heads * config.head_dim * (0.5 * length * (length + 1.0));
@@ -451,7 +436,7 @@ template <AttentionConfig config> static void timeChunk(int past, int count) {
   Cache<config> cache({past + count}, 0);
   Rows rows;
   rows.add(0, past, count);
-  Step<config> step(cache, rows, false);
+  Step<config> step(cache, rows);
   double us = microseconds(
       4, [&](int, cudaStream_t stream) { launchTiles<config>(step.arguments, stream); });
   double flops = 4.0 * config.heads * config.head_dim * count * (past + 0.5 * (count + 1.0));
@@ -467,7 +452,7 @@ template <AttentionConfig config> static void timeSingleTokens(int batch, int le
   Rows rows;
   for (int s = 0; s < batch; ++s)
     rows.add(s, length - 1, 1);
-  Step<config> step(cache, rows, false);
+  Step<config> step(cache, rows);
   double us = microseconds(
       4, [&](int, cudaStream_t stream) { launchTiles<config>(step.arguments, stream); });
   std::printf("mixed plan %d/%d x %d, %d single tokens at %d: %.1f us\n", config.heads,
@@ -477,22 +462,15 @@ template <AttentionConfig config> static void timeSingleTokens(int batch, int le
 static int time() {
   double ceiling = readCeiling();
   std::printf("read ceiling %.0f GB/s\n", ceiling / 1e9);
-  timeDecode<decode(32, 8, 128, 4, 2)>(64, 4096, 1, ceiling);
-  timeDecode<decode(32, 8, 128, 3, 2)>(64, 4096, 1, ceiling);
-  timeDecode<decode(32, 8, 128, 2, 3)>(64, 4096, 1, ceiling);
-  timeDecode<decode(32, 8, 128, 2, 2)>(64, 4096, 1, ceiling);
-  timeDecode<decode(32, 8, 128, 4, 3)>(64, 4096, 1, ceiling);
-  timeDecode<decode(32, 8, 128)>(1, 512, 1, ceiling);
-  timeDecode<decode(32, 8, 128)>(1, 512, 2, ceiling);
-  timeDecode<decode(32, 8, 128)>(1, 4096, 16, ceiling);
-  timeDecode<decode(32, 8, 128)>(1, 32768, 16, ceiling);
-  timeDecode<decode(32, 8, 128)>(1, 131072, 16, ceiling);
-  timeDecode<decode(32, 8, 128)>(8, 4096, 4, ceiling);
-  timeDecode<decode(32, 8, 128)>(16, 8192, 2, ceiling);
-  timeDecode<decode(9, 3, 64)>(1, 512, 1, ceiling);
-  timeDecode<decode(9, 3, 64)>(1, 512, 2, ceiling);
-  timeDecode<decode(9, 3, 64)>(64, 2048, 1, ceiling);
-  timeDecode<decode(16, 4, 256)>(64, 2048, 1, ceiling);
+  timeDecode<decode(32, 8, 128)>(64, 4096, ceiling);
+  timeDecode<decode(32, 8, 128, 8)>(1, 512, ceiling);
+  timeDecode<decode(32, 8, 128, 8)>(1, 4096, ceiling);
+  timeDecode<decode(32, 8, 128, 8)>(1, 32768, ceiling);
+  timeDecode<decode(32, 8, 128, 8)>(1, 131072, ceiling);
+  timeDecode<decode(32, 8, 128, 2)>(16, 8192, ceiling);
+  timeDecode<decode(9, 3, 64, 8)>(1, 512, ceiling);
+  timeDecode<decode(9, 3, 64)>(64, 2048, ceiling);
+  timeDecode<decode(16, 4, 256)>(64, 2048, ceiling);
   timeSingleTokens<tiles(32, 8, 128)>(1, 32768);
   timeSingleTokens<tiles(32, 8, 128)>(16, 4096);
   timePrefill<tiles(32, 8, 128)>(512, 1);
@@ -507,34 +485,11 @@ static int time() {
   return 0;
 }
 
-/// Which warps, stages and splits suit few sequences.
-template <int warps, int stages> static void sweepDecode(double ceiling) {
-  constexpr AttentionConfig config = decode(32, 8, 128, warps, stages);
-  for (int length : {128, 512, 2048, 8192})
-    for (int splits : {1, 2, 4, 8, 16, 32})
-      timeDecode<config>(1, length, splits, ceiling);
-  for (int batch : {4, 16})
-    for (int splits : {1, 2, 4})
-      timeDecode<config>(batch, 512, splits, ceiling);
-  timeDecode<config>(64, 512, 1, ceiling);
-}
-
-static int sweep() {
-  double ceiling = readCeiling();
-  std::printf("read ceiling %.0f GB/s\n", ceiling / 1e9);
-  sweepDecode<4, 2>(ceiling);
-  sweepDecode<8, 1>(ceiling);
-  sweepDecode<8, 2>(ceiling);
-  return 0;
-}
-
 int main(int count, char **arguments) {
   if (count == 2 && std::string(arguments[1]) == "check")
     return check();
   if (count == 2 && std::string(arguments[1]) == "time")
     return time();
-  if (count == 2 && std::string(arguments[1]) == "sweep")
-    return sweep();
-  std::printf("usage: AttentionTest check|time|sweep\n");
+  std::printf("usage: AttentionTest check|time\n");
   return 2;
 }

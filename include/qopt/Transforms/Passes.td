@@ -387,27 +387,28 @@ def FusePrologue : Pass<"kernel-fuse-prologue", "::mlir::ModuleOp"> {
     Option<"schedule", "schedule", "std::string", "\"\"", "a table of measured schedules">];
 }
 
-def AddWorkspaces : Pass<"kernel-add-workspaces", "::mlir::ModuleOp"> {
-  let summary = "Give attention whose pages several blocks share its workspaces";
+def FuseRopeAttention : Pass<"kernel-fuse-rope-attention", "::mlir::ModuleOp"> {
+  let summary = "Rotate and write the cache where a decode step attends";
   let description = [{
-    Blocks leave the partial results of pages in a buffer, and the one that comes
-    last, as a ticket tells, merges them.
+    In a decode plan every row has one token, which no other row sees: the launch that
+    attends rotates its query and key, and writes key and value into the pages. One
+    launch of each layer goes, and the pages of earlier tokens, which no launch of the
+    step writes, can be read while the launch before still runs.
 
     ```mlir
-    kernel.attention ins(%q, %cache, %batch) outs(%y) {schedule = #kernel.schedule<{splits = 4 : i64, ...}>, ...}
+    kernel.rope_append ins(%q, %k, %v, %table, %cache, %batch) outs(%qr) {layer = 0 : i64} : ...
+    kernel.attention ins(%qr, %cache, %batch) outs(%y) {layer = 0 : i64, ...} : ...
     ```
     becomes
     ```mlir
-    %t = kernel.alloc persistent : memref<?x3xi32>
-    %p = kernel.alloc : memref<?x75456xf32>
-    kernel.attention ins(%q, %cache, %batch) outs(%y) workspaces(%p, %t) {...}
+    kernel.attention ins(%q, %cache, %batch) rope_append(%k, %v, %table) outs(%y)
+      {layer = 0 : i64, ...} : ...
     ```
 
-    A row of partial results has room for `max-context` tokens. On entry schedules
-    are chosen; on exit every attention of more than one split has its workspaces.
+    The rotated query may have no other use, and plans of kind `mixed` stay as they are:
+    their rows see each other's keys. On entry schedules are chosen; on exit the plans
+    compute the same bits.
   }];
-  let options = [Option<"maxContext", "max-context", "int64_t", "8192",
-                        "tokens of the longest sequence">];
 }
 
 def PlanMemory : Pass<"kernel-plan-memory", "::mlir::ModuleOp"> {
@@ -443,8 +444,7 @@ def VerifyPlan : Pass<"kernel-verify-plan", "::mlir::ModuleOp"> {
     - a grid, or units of work, that leave rows or channels out, and rows of another
       kind than those of the buffers;
     - tensor maps that leave their buffer, or rows that the copy engine can't read;
-    - attention in splits whose workspaces are too small for `max-context` tokens, and
-      tickets that are not persistent.
+    - keys and values of a layer that are written twice, or after they were read.
 
     ```mlir
     %a = kernel.alloc {offset = 0 : i64} : memref<?x64xbf16>
@@ -457,9 +457,7 @@ def VerifyPlan : Pass<"kernel-verify-plan", "::mlir::ModuleOp"> {
     a gemm or attention without a schedule is left to the code generator, which says
     what has no kernel.
   }];
-  let options = [Option<"target", "target", "std::string", "\"cpu:x86-64-v4\"", "the target">,
-                 Option<"maxContext", "max-context", "int64_t", "8192",
-                        "tokens of the longest sequence">];
+  let options = [Option<"target", "target", "std::string", "\"cpu:x86-64-v4\"", "the target">];
 }
 
 #endif // QOPT_TRANSFORMS_PASSES_TD

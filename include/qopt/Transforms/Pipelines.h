@@ -27,10 +27,9 @@ struct PipelineOptions {
   std::string target = "cpu:x86-64-v4";
   int64_t maxTokens = 512;           ///< tokens of the largest step
   int64_t maxLogitRows = 128;        ///< of them, those whose logits can be asked for
-  int64_t maxContext = 8192;         ///< tokens of the longest sequence
   std::vector<int64_t> buckets = {}; ///< token counts with a plan of their own; empty: the target's
   std::string schedule = {}; ///< a table of measured schedules
-  std::vector<std::string> disabledFusions = {}; ///< qkv, gate-up, ..., swiglu
+  std::vector<std::string> disabledFusions = {}; ///< qkv, gate-up, ..., rope-attention
 };
 
 /// The names that `--disable-fusion` takes, in the order in which they run.

@@ -335,8 +335,8 @@ private:
   LogicalResult convert(PagedAttentionOp op) {
     Lowered out = allocate(op.getResult(), op.getLoc());
     kernel::AttentionOp::create(builder, op.getLoc(), buffer(op.getQuery()), buffer(op.getCache()),
-                                buffer(op.getBatch()), outsOf(out), ValueRange(),
-                                op.getLayerAttr(), op.getNumHeadsAttr(), op.getScaleAttr(), {}, {});
+                                buffer(op.getBatch()), /*key=*/{}, /*value=*/{}, /*table=*/{},
+                                outsOf(out), op.getLayerAttr(), op.getNumHeadsAttr(), op.getScaleAttr(), {}, {});
     return success();
   }
 

@@ -133,7 +133,13 @@ static LogicalResult checkLaunch(Operation *op, const CPUTarget &target) {
         return success(succeeded(checkOutputs(op, elementwise.getOuts())) &&
                        succeeded(checkRegion(elementwise.getBody().front())));
       })
-      .Case<kernel::RopeAppendOp, kernel::AttentionOp>([&](auto launch) {
+      .Case([&](kernel::AttentionOp attention) -> LogicalResult {
+        if (attention.hasRopeAppend())
+          return attention.emitOpError("rope_append has no kernel on ") << target.name;
+        return success(succeeded(checkCache(op, attention.getCache().getType())) &&
+                       succeeded(checkOutputs(op, attention.getOuts())));
+      })
+      .Case([&](kernel::RopeAppendOp launch) {
         return success(succeeded(checkCache(op, launch.getCache().getType())) &&
                        succeeded(checkOutputs(op, launch.getOuts())));
       })

@@ -39,7 +39,18 @@ static llvm::Error checkPrologueRows(kernel::GemmOp op) {
                                  ", expected multiples of " + std::to_string(piece));
 }
 
+/// The splits of a row are the blocks of a cluster.
+static llvm::Error checkSplits(kernel::AttentionOp op) {
+  int64_t splits = attentionSplits(op);
+  if (splits <= cuda::max_splits)
+    return llvm::Error::success();
+  return llvm::createStringError("has " + std::to_string(splits) + " splits, expected at most " +
+                                 std::to_string(cuda::max_splits) + ", the blocks of a cluster");
+}
+
 llvm::Error qopt::checkCUDALaunch(Operation *launch) {
+  if (auto attention = dyn_cast<kernel::AttentionOp>(launch))
+    return checkSplits(attention);
   auto gemm = dyn_cast<kernel::GemmOp>(launch);
   if (!gemm)
     return llvm::Error::success();

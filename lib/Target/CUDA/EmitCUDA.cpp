@@ -102,9 +102,12 @@ private:
   }
   void rows() { parameter("int64_t", "rows"); }
 
-  /// The function, which does `call`.
-  LogicalResult end(const Twine &threads, const Twine &call) {
-    os << "extern \"C\" __global__ void __launch_bounds__(" << threads << ", 1)\n" << entry << "(";
+  /// The function, which does `call`, by clusters of `cluster` blocks along z.
+  LogicalResult end(const Twine &threads, const Twine &call, int64_t cluster = 1) {
+    os << "extern \"C\" __global__ void ";
+    if (cluster > 1)
+      os << "__cluster_dims__(1, 1, " << cluster << ") ";
+    os << "__launch_bounds__(" << threads << ", 1)\n" << entry << "(";
     llvm::interleave(parameters, os, ",\n    ");
     os << ") {\n  " << call << ";\n}\n";
     return success();
@@ -471,34 +474,52 @@ private:
       return op.emitOpError() << cuda::group(c) << " heads share a KV head, expected at most 16";
     if (!(c.scale > 0))
       return op.emitOpError("scale must be positive");
+    if (op.hasRopeAppend() && (failed(checkElement(op.getKey(), "key")) ||
+                               failed(checkElement(op.getValue(), "value"))))
+      return failure();
     int64_t splits = attentionSplits(op);
-    if (splits > 1 && op.getWorkspaces().empty())
-      return op.emitOpError("has no workspaces: kernel-add-workspaces must run first");
-    begin(splits ? "attention_decode.cuh" : "attention_tiles.cuh");
-    os << "constexpr AttentionConfig config = {.heads = " << c.heads
-       << ", .kv_heads = " << c.kv_heads << ", .head_dim = " << c.head_dim
-       << ",\n    .query_stride = " << c.query_stride << ", .output_stride = " << c.output_stride
-       << ", .scale = " << floatLiteral(c.scale) << ",\n    .page_bytes = " << c.page_bytes
-       << ", .warps = " << c.warps << ", .stages = " << c.stages << "};\n\n";
+    if (op.hasRopeAppend() && !splits)
+      return op.emitOpError("rope_append has no CUDA kernel for query tiles");
+    begin(op.hasRopeAppend() ? "rope_attention.cuh"
+          : splits           ? "attention_decode.cuh"
+                             : "attention_tiles.cuh");
+    attentionConstants(c, op.hasRopeAppend(), splits != 0);
     input(op.getQuery(), "query");
-    parameter("const void *", "pool");
+    parameter(op.hasRopeAppend() ? "void *" : "const void *", "pool");
     batch();
+    if (op.hasRopeAppend()) {
+      input(op.getKey(), "key");
+      input(op.getValue(), "value");
+      input(op.getTable(), "table");
+    }
     output(op.getOuts()[0], "y");
-    std::string arguments = "(query, pool, positions, sequences, block_tables, max_pages, y, ";
     if (!splits) {
       parameter("const int32_t *", "tiles");
       parameter("int64_t", "tile_count");
       return end("tile_threads(config)",
-                 "attention_tiles<config>" + arguments + "tiles, tile_count)");
+                 "attention_tiles<config>(query, pool, positions, sequences, block_tables, "
+                 "max_pages, y, tiles, tile_count)");
     }
     rows();
-    if (splits == 1)
-      return end("decode_threads(config)",
-                 "attention_decode<config>" + arguments + "rows,\n      nullptr, nullptr)");
-    parameter("float *", "workspace");
-    parameter("uint32_t *", "tickets");
-    return end("decode_threads(config)",
-               "attention_decode<config>" + arguments + "rows,\n      workspace, tickets)");
+    std::string call = op.hasRopeAppend()
+                           ? "rope_attention<config>(query, key, value, table, pool, positions, "
+                             "sequences, block_tables,\n                         max_pages, y, rows)"
+                           : "attention_decode<config>(query, pool, positions, sequences, "
+                             "block_tables, max_pages, y, rows)";
+    return end("decode_threads(config)", call, /*cluster=*/splits);
+  }
+
+  void attentionConstants(const cuda::AttentionConfig &c, bool append, bool decode) {
+    os << "constexpr AttentionConfig config = {.heads = " << c.heads
+       << ", .kv_heads = " << c.kv_heads << ", .head_dim = " << c.head_dim
+       << ",\n    .query_stride = " << c.query_stride << ", .output_stride = " << c.output_stride
+       << ", .scale = " << floatLiteral(c.scale) << ",\n    .page_bytes = " << c.page_bytes
+       << ", .warps = " << c.warps << ", .stages = " << c.stages;
+    if (decode)
+      os << ", .splits = " << c.splits;
+    if (append)
+      os << ",\n    .key_stride = " << c.key_stride << ", .value_stride = " << c.value_stride;
+    os << "};\n\n";
   }
 
   //===--------------------------------------------------------------------===//

@@ -107,6 +107,11 @@ cuda::AttentionConfig qopt::attentionConfig(kernel::AttentionOp op) {
   if (kernel::ScheduleAttr schedule = op.getScheduleAttr()) {
     config.warps = schedule.get("warps", 0);
     config.stages = schedule.get("stages", 0);
+    config.splits = schedule.get("splits", 1);
+  }
+  if (op.hasRopeAppend()) {
+    config.key_stride = rowStride(op.getKey());
+    config.value_stride = rowStride(op.getValue());
   }
   return config;
 }

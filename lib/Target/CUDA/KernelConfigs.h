@@ -24,9 +24,9 @@ namespace cuda {
 /// In the order of Codes, Number and Prologue.
 constexpr llvm::StringRef codesNames[] = {"bf16", "e4m3", "s8", "s4", "u4", "s8_grouped"};
 constexpr llvm::StringRef numberNames[] = {"bf16", "f16", "f32", "s8", "e4m3"};
+constexpr llvm::StringRef prologueNames[] = {"none", "quantize", "norm"};
 } // namespace cuda
 
-constexpr llvm::StringRef prologueNames[] = {"none", "quantize", "norm"};
 /// What the types of a gemm fix; tiles and stages are 0 without a schedule. None for
 /// a weight that no kernel multiplies.
 std::optional<cuda::GemmConfig> gemmConfig(kernel::GemmOp op);
@@ -40,7 +40,7 @@ std::optional<cuda::GemmConfig> imageConfig(kernel::PackedType type);
 
 cuda::AttentionConfig attentionConfig(kernel::AttentionOp op);
 
-/// Blocks along z of a decode attention; 0 for query tiles.
+/// Blocks along z of a decode attention, which are a cluster; 0 for query tiles.
 int64_t attentionSplits(kernel::AttentionOp op);
 
 /// Threads of a block of kernel.rotary_table.

@@ -29,7 +29,8 @@ static std::string gemmName(kernel::GemmOp op) {
 static std::string attentionName(kernel::AttentionOp op) {
   cuda::AttentionConfig c = attentionConfig(op);
   int64_t splits = attentionSplits(op);
-  return "attention_" + (splits ? "decode_s" + std::to_string(splits) : "tiles") + "_h" +
+  return std::string(op.hasRopeAppend() ? "rope_" : "") + "attention_" +
+         (splits ? "decode_s" + std::to_string(splits) : "tiles") + "_h" +
          std::to_string(c.heads) + "_kv" + std::to_string(c.kv_heads) + "_d" +
          std::to_string(c.head_dim);
 }

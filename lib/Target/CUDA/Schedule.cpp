@@ -175,6 +175,15 @@ kernel::ScheduleAttr extended(kernel::ScheduleAttr schedule, const Twine &reason
                                    builder.getArrayAttr(others));
 }
 
+/// A power of two of blocks for each of `blocks` rows and heads, as long as they are not
+/// more than the multiprocessors: clusters that wait for others cost more than they gain.
+int64_t decodeSplits(int64_t blocks) {
+  int64_t splits = 1;
+  while (splits < cuda::max_splits && 2 * splits * blocks <= multiprocessors)
+    splits *= 2;
+  return splits;
+}
+
 kernel::ScheduleAttr attentionSchedule(kernel::AttentionOp op, kernel::PlanOp plan) {
   cuda::AttentionConfig config = attentionConfig(op);
   if (plan.getKind() != kernel::PlanKind::Decode) {
@@ -185,16 +194,13 @@ kernel::ScheduleAttr attentionSchedule(kernel::AttentionOp op, kernel::PlanOp pl
                             " heads share each page",
                         {});
   }
-  // Measured: a second block on a multiprocessor gains less than the merge costs.
-  int64_t blocks = plan.getMaxTokens() * config.kv_heads;
-  int64_t splits = std::clamp<int64_t>(multiprocessors / blocks, 1, 32);
-  cuda::set_decode_schedule(config, /*few_rows=*/2 * blocks <= multiprocessors);
+  int64_t blocks = plan.getMaxTokens() * config.kv_heads, splits = decodeSplits(blocks);
+  cuda::set_decode_schedule(config, splits);
   std::string reason = llvm::formatv("{0} blocks: {1} rows, {2} KV heads, {3} splits of the pages",
                                      blocks * splits, plan.getMaxTokens(), config.kv_heads, splits);
   SmallVector<std::string> rejected;
   if (splits == 1)
-    rejected.push_back("splits = 2: rows and heads fill the multiprocessors, and partial results "
-                       "would go through memory");
+    rejected.push_back("splits = 2: rows and heads fill the multiprocessors");
   return makeSchedule(op.getContext(),
                       {{"warps", config.warps}, {"stages", config.stages}, {"splits", splits}},
                       reason, rejected);

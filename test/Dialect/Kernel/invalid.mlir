@@ -913,42 +913,42 @@ kernel.plan @pair_sums max_tokens = 1 max_logit_rows = 1 {
 // -----
 
 !cache = !qopt.kv_cache<layers = 1, kv_heads = 2, head_dim = 16, page_tokens = 64, type = bf16>
-kernel.plan @workspaces_one max_tokens = 1 max_logit_rows = 1 {
+kernel.plan @attention_append_kind max_tokens = 1 max_logit_rows = 1 {
   %batch = kernel.batch : !qopt.batch
   %cache = kernel.cache : !cache
   %q = kernel.alloc : memref<?x64xbf16>
-  %p = kernel.alloc : memref<?x72xf32>
-  // expected-error @+1 {{has 1 workspaces, expected partial results and tickets}}
-  kernel.attention ins(%q, %cache, %batch) outs(%q) workspaces(%p) {layer = 0 : i64, num_heads = 4 : i64, scale = 0.25 : f64}
-    : (memref<?x64xbf16>, !cache, !qopt.batch, memref<?x64xbf16>, memref<?x72xf32>) -> ()
+  %k = kernel.alloc : memref<?x32xbf16>
+  %t = kernel.alloc : memref<?x16xf32>
+  // expected-error @+1 {{rope_append needs a decode plan: the rows of a sequence would miss each other's keys}}
+  kernel.attention ins(%q, %cache, %batch) rope_append(%k, %k, %t) outs(%q) {layer = 0 : i64, num_heads = 4 : i64, scale = 0.25 : f64}
+    : (memref<?x64xbf16>, !cache, !qopt.batch, memref<?x32xbf16>, memref<?x32xbf16>, memref<?x16xf32>, memref<?x64xbf16>) -> ()
 }
 
 // -----
 
 !cache = !qopt.kv_cache<layers = 1, kv_heads = 2, head_dim = 16, page_tokens = 64, type = bf16>
-kernel.plan @workspaces_partials max_tokens = 1 max_logit_rows = 1 {
+kernel.plan @attention_append_operands kind = decode max_tokens = 1 max_logit_rows = 1 {
   %batch = kernel.batch : !qopt.batch
   %cache = kernel.cache : !cache
   %q = kernel.alloc : memref<?x64xbf16>
-  %p = kernel.alloc : memref<?x64xf32>
-  %t = kernel.alloc persistent : memref<?x2xi32>
-  // expected-error @+1 {{partial results must be rows of f32 in multiples of 72, found}}
-  kernel.attention ins(%q, %cache, %batch) outs(%q) workspaces(%p, %t) {layer = 0 : i64, num_heads = 4 : i64, scale = 0.25 : f64}
-    : (memref<?x64xbf16>, !cache, !qopt.batch, memref<?x64xbf16>, memref<?x64xf32>, memref<?x2xi32>) -> ()
+  %k = kernel.alloc : memref<?x32xbf16>
+  // expected-error @+1 {{rope_append needs key, value and table}}
+  "kernel.attention"(%q, %cache, %batch, %k, %q) <{layer = 0 : i64, num_heads = 4 : i64, scale = 0.25 : f64, operandSegmentSizes = array<i32: 1, 1, 1, 1, 0, 0, 1>}>
+    : (memref<?x64xbf16>, !cache, !qopt.batch, memref<?x32xbf16>, memref<?x64xbf16>) -> ()
 }
 
 // -----
 
 !cache = !qopt.kv_cache<layers = 1, kv_heads = 2, head_dim = 16, page_tokens = 64, type = bf16>
-kernel.plan @workspaces_tickets max_tokens = 1 max_logit_rows = 1 {
+kernel.plan @attention_append_table kind = decode max_tokens = 1 max_logit_rows = 1 {
   %batch = kernel.batch : !qopt.batch
   %cache = kernel.cache : !cache
   %q = kernel.alloc : memref<?x64xbf16>
-  %p = kernel.alloc : memref<?x72xf32>
-  %t = kernel.alloc persistent : memref<?x4xi32>
-  // expected-error @+1 {{tickets must be memref<?x2xi32>, found}}
-  kernel.attention ins(%q, %cache, %batch) outs(%q) workspaces(%p, %t) {layer = 0 : i64, num_heads = 4 : i64, scale = 0.25 : f64}
-    : (memref<?x64xbf16>, !cache, !qopt.batch, memref<?x64xbf16>, memref<?x72xf32>, memref<?x4xi32>) -> ()
+  %k = kernel.alloc : memref<?x32xbf16>
+  %t = kernel.alloc : memref<?x8xf32>
+  // expected-error @+1 {{table has 8 columns, expected 16}}
+  kernel.attention ins(%q, %cache, %batch) rope_append(%k, %k, %t) outs(%q) {layer = 0 : i64, num_heads = 4 : i64, scale = 0.25 : f64}
+    : (memref<?x64xbf16>, !cache, !qopt.batch, memref<?x32xbf16>, memref<?x32xbf16>, memref<?x8xf32>, memref<?x64xbf16>) -> ()
 }
 
 // -----

@@ -151,10 +151,10 @@ kernel.plan @decode kind = decode max_tokens = 4 max_logit_rows = 4 {
   } : (memref<?x64xbf16>, !pair, memref<?x32xbf16>) -> ()
   // CHECK: kernel.alloc persistent {offset = 0 : i64} : memref<?x2xi32>
   %t = kernel.alloc persistent {offset = 0 : i64} : memref<?x2xi32>
-  %p = kernel.alloc : memref<?x144xf32>
-  // CHECK: kernel.attention ins(%{{.*}}, %{{.*}}, %{{.*}}) outs(%{{.*}}) workspaces(%{{.*}}, %{{.*}}) {layer = 0
-  kernel.attention ins(%x, %cache, %batch) outs(%x) workspaces(%p, %t) {layer = 0 : i64, num_heads = 4 : i64, scale = 0.25 : f64}
-    : (memref<?x64xbf16>, !cache, !qopt.batch, memref<?x64xbf16>, memref<?x144xf32>, memref<?x2xi32>) -> ()
+  %r = kernel.alloc : memref<?x16xf32>
+  // CHECK: kernel.attention ins(%{{.*}}, %{{.*}}, %{{.*}}) rope_append(%{{.*}}, %{{.*}}, %{{.*}}) outs(%{{.*}}) {layer = 0
+  kernel.attention ins(%x, %cache, %batch) rope_append(%y, %y, %r) outs(%x) {layer = 0 : i64, num_heads = 4 : i64, scale = 0.25 : f64}
+    : (memref<?x64xbf16>, !cache, !qopt.batch, memref<?x32xbf16>, memref<?x32xbf16>, memref<?x16xf32>, memref<?x64xbf16>) -> ()
 }
 
 // CHECK-LABEL: kernel.plan @mixed max_tokens = 64 max_logit_rows = 8 query_tile = 21 arena_bytes = 64 {

@@ -79,12 +79,27 @@
 // CHECK-LABEL: //===- attention_decode_s2_h4_kv2_d16
 // CHECK: constexpr AttentionConfig config = {.heads = 4, .kv_heads = 2, .head_dim = 16,
 // CHECK-NEXT:     .query_stride = 64, .output_stride = 64, .scale = 0x1p-2f,
-// CHECK-NEXT:     .page_bytes = 16384, .warps = 4, .stages = 2};
-// CHECK:     int64_t rows,
-// CHECK-NEXT:     float *workspace,
-// CHECK-NEXT:     uint32_t *tickets) {
-// CHECK-NEXT:   attention_decode<config>(query, pool, positions, sequences, block_tables, max_pages, y, rows,
-// CHECK-NEXT:       workspace, tickets);
+// CHECK-NEXT:     .page_bytes = 16384, .warps = 4, .stages = 2, .splits = 2};
+// CHECK: extern "C" __global__ void __cluster_dims__(1, 1, 2) __launch_bounds__(decode_threads(config), 1)
+// CHECK:     int64_t rows) {
+// CHECK-NEXT:   attention_decode<config>(query, pool, positions, sequences, block_tables, max_pages, y, rows);
+
+// CHECK-LABEL: //===- rope_attention_decode_s1_h4_kv2_d16
+// CHECK: #include "rope_attention.cuh"
+// CHECK:     .query_stride = 128, .output_stride = 64, .scale = 0x1p-2f,
+// CHECK-NEXT:     .page_bytes = 16384, .warps = 4, .stages = 2, .splits = 1,
+// CHECK-NEXT:     .key_stride = 128, .value_stride = 128};
+// CHECK: extern "C" __global__ void __launch_bounds__(decode_threads(config), 1)
+// CHECK-NEXT: rope_attention_decode_s1_h4_kv2_d16(const bf16 *query,
+// CHECK-NEXT:     void *pool,
+// CHECK:     int64_t max_pages,
+// CHECK-NEXT:     const bf16 *key,
+// CHECK-NEXT:     const bf16 *value,
+// CHECK-NEXT:     const float *table,
+// CHECK-NEXT:     bf16 *y,
+// CHECK-NEXT:     int64_t rows) {
+// CHECK-NEXT:   rope_attention<config>(query, key, value, table, pool, positions, sequences, block_tables,
+// CHECK-NEXT:                          max_pages, y, rows);
 
 // CHECK-LABEL: //===- quantize_fp8_k128
 // CHECK: quantize_fp8_k128(const bf16 *x,
@@ -158,8 +173,7 @@
 // CHECK-NEXT:   attention_tiles<config>(query, pool, positions, sequences, block_tables, max_pages, y, tiles, tile_count);
 
 // CHECK-LABEL: //===- attention_decode_s1_h4_kv2_d16
-// CHECK:   attention_decode<config>(query, pool, positions, sequences, block_tables, max_pages, y, rows,
-// CHECK-NEXT:       nullptr, nullptr);
+// CHECK:   attention_decode<config>(query, pool, positions, sequences, block_tables, max_pages, y, rows);
 // CHECK-NOT: //===-
 
 // ENTRY: kernel.norm {{.*}}entry = @norm_k64,
@@ -202,18 +216,21 @@ kernel.plan @decode kind = decode max_tokens = 4 max_logit_rows = 4 {
     : (memref<?x32xbf16, strided<[128, 1], offset: 64>>, memref<?x16xf32>, memref<?x32xbf16>) -> ()
   kernel.kv_append ins(%kr, %v, %cache, %batch) {layer = 0 : i64}
     : (memref<?x32xbf16>, memref<?x32xbf16, strided<[128, 1], offset: 96>>, !cache, !qopt.batch) -> ()
-  %partials = kernel.alloc : memref<?x144xf32>
-  %tickets = kernel.alloc persistent : memref<?x2xi32>
   %a = kernel.alloc : memref<?x64xbf16>
-  kernel.attention ins(%qr, %cache, %batch) outs(%a) workspaces(%partials, %tickets)
+  kernel.attention ins(%qr, %cache, %batch) outs(%a)
     {layer = 0 : i64, num_heads = 4 : i64, scale = 0.25 : f64,
      schedule = #kernel.schedule<{warps = 4 : i64, stages = 2 : i64, splits = 2 : i64}, reason = "two">}
-    : (memref<?x64xbf16>, !cache, !qopt.batch, memref<?x64xbf16>, memref<?x144xf32>, memref<?x2xi32>) -> ()
+    : (memref<?x64xbf16>, !cache, !qopt.batch, memref<?x64xbf16>) -> ()
   // The next layer's is the same kernel.
-  kernel.attention ins(%qr, %cache, %batch) outs(%a) workspaces(%partials, %tickets)
+  kernel.attention ins(%qr, %cache, %batch) outs(%a)
     {layer = 1 : i64, num_heads = 4 : i64, scale = 0.25 : f64,
      schedule = #kernel.schedule<{warps = 4 : i64, stages = 2 : i64, splits = 2 : i64}, reason = "two">}
-    : (memref<?x64xbf16>, !cache, !qopt.batch, memref<?x64xbf16>, memref<?x144xf32>, memref<?x2xi32>) -> ()
+    : (memref<?x64xbf16>, !cache, !qopt.batch, memref<?x64xbf16>) -> ()
+  kernel.attention ins(%q, %cache, %batch) rope_append(%k, %v, %angles) outs(%a)
+    {layer = 0 : i64, num_heads = 4 : i64, scale = 0.25 : f64,
+     schedule = #kernel.schedule<{warps = 4 : i64, stages = 2 : i64, splits = 1 : i64}, reason = "one">}
+    : (memref<?x64xbf16, strided<[128, 1]>>, !cache, !qopt.batch, memref<?x32xbf16, strided<[128, 1], offset: 64>>,
+       memref<?x32xbf16, strided<[128, 1], offset: 96>>, memref<?x16xf32>, memref<?x64xbf16>) -> ()
 
   %codes = kernel.alloc : memref<?x128xf8E4M3FN>
   %scales = kernel.alloc : memref<?xf32>

@@ -39,9 +39,8 @@ def EmitCUDA : Pass<"kernel-emit-cuda", "::mlir::ModuleOp"> {
     }
     ```
 
-    On entry weights are packed and launches scheduled for CUDA, and attention in
-    splits has its workspaces; what has no kernel is an error at the launch. On
-    exit every launch has its `entry`.
+    On entry weights are packed and launches scheduled for CUDA; what has no kernel is
+    an error at the launch. On exit every launch has its `entry`.
   }];
   let options = [Option<"output", "output", "std::string", "\"-\"", "the file for the text">];
 }

@@ -326,25 +326,21 @@ LogicalResult RopeAppendOp::verify() {
   return verifyLastDim(*this, getOuts()[0], lastDim(getQuery()), "output");
 }
 
-/// Partial results of whole pages in float32, and a ticket for each KV head.
-static LogicalResult verifyWorkspaces(AttentionOp op) {
-  OperandRange workspaces = op.getWorkspaces();
-  if (workspaces.empty())
+/// What kernel.rope_append would read, in a plan whose rows don't see each other.
+static LogicalResult verifyRopeAppend(AttentionOp op) {
+  bool any = op.getKey() || op.getValue() || op.getTable();
+  if (!any)
     return success();
-  if (workspaces.size() != 2)
-    return op.emitOpError() << "has " << workspaces.size()
-                            << " workspaces, expected partial results and tickets";
+  if (!op.getKey() || !op.getValue() || !op.getTable())
+    return op.emitOpError("rope_append needs key, value and table");
   KVCacheType cache = op.getCache().getType();
-  MemRefType partials = bufferOf(workspaces[0]), tickets = bufferOf(workspaces[1]);
-  int64_t page = op.getNumHeads() * (cache.getHeadDim() + 2);
-  if (partials.getRank() != 2 || !partials.getElementType().isF32() ||
-      partials.getDimSize(1) % page != 0)
-    return op.emitOpError("partial results must be rows of f32 in multiples of ")
-           << page << ", found " << partials;
-  if (tickets.getRank() != 2 || !tickets.getElementType().isInteger(32) ||
-      tickets.getDimSize(1) != cache.getKvHeads())
-    return op.emitOpError("tickets must be memref<?x")
-           << cache.getKvHeads() << "xi32>, found " << tickets;
+  if (failed(verifyKeyAndValue(op, cache, op.getKey(), op.getValue())) ||
+      failed(verifyLastDim(op, op.getTable(), cache.getHeadDim(), "table")))
+    return failure();
+  auto plan = op->getParentOfType<PlanOp>();
+  if (!plan || plan.getKind() != PlanKind::Decode)
+    return op.emitOpError("rope_append needs a decode plan: the rows of a sequence would miss each "
+                          "other's keys");
   return success();
 }
 
@@ -357,7 +353,7 @@ LogicalResult AttentionOp::verify() {
     return emitOpError() << "num_heads " << heads << " is not a multiple of the cache's "
                          << cache.getKvHeads() << " heads";
   if (failed(verifyLastDim(*this, getQuery(), heads * cache.getHeadDim(), "query")) ||
-      failed(verifyWorkspaces(*this)))
+      failed(verifyRopeAppend(*this)))
     return failure();
   return verifyLastDim(*this, getOuts()[0], heads * cache.getHeadDim(), "output");
 }

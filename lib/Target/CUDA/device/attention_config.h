@@ -30,7 +30,12 @@ struct AttentionConfig {
   long long page_bytes;            ///< of a page with all its layers
   int warps;                       ///< of a block
   int stages;                      ///< half pages in flight: of a warp (decode), of a block (tiles)
+  int splits = 1;                  ///< decode: blocks of a cluster that share a row's pages
+  int key_stride = 0, value_stride = 0; ///< rope_attention: elements from row to row
 };
+
+/// Blocks of a cluster that every GPU with clusters can run.
+constexpr int max_splits = 8;
 
 QOPT_BOTH_SIDES constexpr int group(const AttentionConfig &c) { return c.heads / c.kv_heads; }
 QOPT_BOTH_SIDES constexpr int half_page_bytes(int head_dim) { return page_tokens * head_dim * 2; }
@@ -40,27 +45,35 @@ QOPT_BOTH_SIDES constexpr int values_offset(const AttentionConfig &c) {
   return c.kv_heads * half_page_bytes(c.head_dim);
 }
 
-/// A decode block merges its pages in shared memory through two buffers of partial
-/// results [warps][group], and a running result [group]: head_dim values and, for each
+/// Columns of each head that a block of a cluster merges: whole fragments of 16.
+QOPT_BOTH_SIDES constexpr int merge_columns(const AttentionConfig &c) {
+  return (c.head_dim / 16 + c.splits - 1) / c.splits * 16;
+}
+/// A page's partial result of a head there: the columns, maximum and sum.
+QOPT_BOTH_SIDES constexpr int partial_floats(const AttentionConfig &c) {
+  return merge_columns(c) + 2;
+}
+/// Pages that all warps of a row compute in one round.
+QOPT_BOTH_SIDES constexpr int round_pages(const AttentionConfig &c) { return c.warps * c.splits; }
+
+/// A decode block merges its columns in shared memory, through two buffers of partial
+/// results [round_pages][group] and a running result [group]: the columns and, for each
 /// of the two turns, maximum and sum.
-QOPT_BOTH_SIDES constexpr int partial_floats(const AttentionConfig &c) { return c.head_dim + 2; }
 QOPT_BOTH_SIDES constexpr int decode_threads(const AttentionConfig &c) { return 32 * c.warps; }
 QOPT_BOTH_SIDES constexpr int decode_merge_bytes(const AttentionConfig &c) {
-  return 4 * group(c) * (2 * c.warps * partial_floats(c) + c.head_dim + 4);
+  return 4 * group(c) * (2 * round_pages(c) * partial_floats(c) + merge_columns(c) + 4);
+}
+/// The token's rows in bf16: query heads, 16 bytes apart so that they lie in different
+/// banks, key and value.
+QOPT_BOTH_SIDES constexpr int token_query_stride(const AttentionConfig &c) {
+  return c.head_dim + 8;
+}
+QOPT_BOTH_SIDES constexpr int decode_token_bytes(const AttentionConfig &c) {
+  return 2 * (group(c) * token_query_stride(c) + 2 * c.head_dim);
 }
 QOPT_BOTH_SIDES constexpr int decode_shared_bytes(const AttentionConfig &c) {
   return c.warps * c.stages * half_page_bytes(c.head_dim) + decode_merge_bytes(c) +
-         8 * (c.warps * c.stages + 1);
-}
-
-/// Page-level partial results in the arena, where a plan has more than one split.
-QOPT_BOTH_SIDES constexpr long long decode_workspace_bytes(const AttentionConfig &c, long long rows,
-                                                           long long max_pages) {
-  return 4 * rows * c.heads * max_pages * partial_floats(c);
-}
-/// One 32-bit ticket for each row and KV head; zero before the first launch.
-QOPT_BOTH_SIDES constexpr long long decode_ticket_bytes(const AttentionConfig &c, long long rows) {
-  return 4 * rows * c.kv_heads;
+         decode_token_bytes(c) + 8 * c.warps * c.stages;
 }
 
 /// Rows (token, head) of a query tile, and the tokens that fit it.
@@ -111,19 +124,12 @@ QOPT_BOTH_SIDES constexpr int tile_shared_bytes(const AttentionConfig &c) {
   return tile > single ? tile : single;
 }
 
-/// Decode: 96 to 128 KB of pages in flight, which reach 0.96 of the read ceiling of an
-/// H200 at head_dim 128 and leave room for the next kernel's first weights. Few rows
-/// don't fill the multiprocessors: twice the warps halve the pages of each.
-QOPT_BOTH_SIDES constexpr void set_decode_schedule(AttentionConfig &c, bool few_rows = false) {
-  c.warps = c.head_dim <= 128 ? 4 : 2;
+/// Decode: 96 KB of pages in flight, so that two blocks fit a multiprocessor, or one and
+/// the first weights of the next kernel.
+QOPT_BOTH_SIDES constexpr void set_decode_schedule(AttentionConfig &c, int splits = 1) {
+  c.splits = splits;
+  c.warps = c.head_dim <= 64 ? 4 : c.head_dim <= 128 ? 3 : 2;
   c.stages = c.head_dim <= 64 ? 3 : 2;
-  if (!few_rows)
-    return;
-  AttentionConfig wide = c;
-  wide.warps *= 2;
-  wide.stages = c.head_dim <= 64 ? 2 : 1;
-  if (decode_shared_bytes(wide) <= 232448)
-    c = wide;
 }
 /// Tiles: 128 rows by two warpgroups; else two fragments for each of 4 warps, or one for
 /// each of 8. Pages come from the second-level cache: eight half pages hide its latency.

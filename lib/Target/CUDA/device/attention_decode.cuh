@@ -3,12 +3,12 @@
 // Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-//   grid x: rows      y: KV heads      z: splits of the pages
+//   grid x: rows      y: KV heads      z: splits, the blocks of a cluster
 //
-// The query heads that share a KV head are the 16 rows of a fragment. Every warp of
-// the `z` blocks streams its own pages. One active block merges pages in shared
-// memory; several leave each page's partial result in the workspace, and the one that
-// arrives last merges them all. Either way pages are merged in order.
+// The query heads that share a KV head are the 16 rows of a fragment. Every warp of a
+// cluster streams pages of its own: warp w of block b has page w * splits + b of each
+// round of warps * splits pages. The partial results of a round go to the blocks that
+// merge them, each some columns of every head, page by page in order.
 //
 //===----------------------------------------------------------------------===//
 
@@ -71,10 +71,11 @@ private:
 
 /// The A fragments of the heads that share a KV head; rows beyond them are zero. Those
 /// of large heads are read again for each page: registers are short.
-template <AttentionConfig config> class DecodeQuery {
+template <AttentionConfig config, int stride = config.head_dim> class DecodeQuery {
 public:
-  __device__ explicit DecodeQuery(const bf16 *query /* [group][head_dim] */)
-      : lane(query + lane_index() / 4 * config.head_dim + 2 * (lane_index() % 4)) {
+  /// query: [group][head_dim], `stride` elements apart.
+  __device__ explicit DecodeQuery(const bf16 *query)
+      : lane(query + lane_index() / 4 * stride + 2 * (lane_index() % 4)) {
     if constexpr (in_registers)
 #pragma unroll
       for (int k = 0; k < config.head_dim / 16; ++k)
@@ -98,7 +99,7 @@ private:
     for (int i = 0; i < 4; ++i) {
       bool exists = lane_index() / 4 + i % 2 * 8 < group(config);
       a[i] = exists ? *reinterpret_cast<const volatile uint32_t *>(
-                          lane + i % 2 * 8 * config.head_dim + 16 * k + i / 2 * 8)
+                          lane + i % 2 * 8 * stride + 16 * k + i / 2 * 8)
                     : 0;
     }
   }
@@ -107,51 +108,88 @@ private:
   uint32_t registers[in_registers ? config.head_dim / 16 : 1][4];
 };
 
-/// One page: its partial result goes to `partial` [group], each head_dim values, then
-/// maximum and sum. `last`: the last token of the page that counts.
+/// A page in whose copy nothing is missing.
+struct CompletePage {
+  __device__ __forceinline__ void add_key(uint32_t, int) const {}
+  __device__ __forceinline__ void add_value(uint32_t, int) const {}
+};
+
+/// Puts two floats into block `rank` of the cluster, at the address that they have there.
 template <AttentionConfig config>
-__device__ __forceinline__ void decode_page(HalfPageStream<config> &stream,
-                                            const DecodeQuery<config> &query,
+__device__ __forceinline__ void store_in_block(uint32_t address, int rank, float2 values) {
+  if constexpr (config.splits == 1)
+    store_shared_8(address, values);
+  else
+    store_cluster_8(cluster_address(address, rank), values);
+}
+
+/// O of 16 columns of the heads, to the block that merges them.
+template <AttentionConfig config>
+__device__ __forceinline__ void store_page_values(const float (&o)[2][4], int columns,
+                                                  uint32_t partial) {
+  constexpr int fragments = merge_columns(config) / 16, stride = 4 * partial_floats(config);
+  int row = lane_index() / 4, column = 2 * (lane_index() % 4);
+#pragma unroll
+  for (int r = 0; r < 2; ++r)
+    if (row + 8 * r < group(config))
+#pragma unroll
+      for (int n = 0; n < 2; ++n)
+        store_in_block<config>(partial + (row + 8 * r) * stride +
+                                   4 * (columns % fragments * 16 + 8 * n + column),
+                               columns / fragments, make_float2(o[n][2 * r], o[n][2 * r + 1]));
+}
+
+/// The heads' maxima and sums, to every block.
+template <AttentionConfig config>
+__device__ __forceinline__ void store_page_sums(const PageSums &sums, uint32_t partial) {
+  int row = lane_index() / 4;
+#pragma unroll
+  for (int r = 0; r < 2; ++r)
+    if (lane_index() % 4 == 0 && row + 8 * r < group(config))
+#pragma unroll
+      for (int rank = 0; rank < config.splits; ++rank)
+        store_in_block<config>(
+            partial + 4 * ((row + 8 * r) * partial_floats(config) + merge_columns(config)), rank,
+            make_float2(sums.max[r], sums.sum[r]));
+}
+
+/// One page: its partial result goes to `partial` [group][partial_floats] of the blocks
+/// that merge. `last`: the last token that counts, if it is in the page; `token` adds to
+/// the page's copies what they lack of it.
+template <AttentionConfig config, class Query, class Token>
+__device__ __forceinline__ void decode_page(HalfPageStream<config> &stream, const Query &query,
                                             const FragmentReader<config.head_dim> &key_rows,
                                             const FragmentReader<config.head_dim> &value_rows,
-                                            int last, float *partial, int64_t partial_stride) {
+                                            int last, const Token &token, uint32_t partial) {
   constexpr int head_dim = config.head_dim;
+  bool ends = last < page_tokens;
+  uint32_t keys = stream.wait();
+  if (ends)
+    token.add_key(keys, last);
   float s[1][8][4];
-  page_scores<head_dim, 1>(s, query, key_rows, stream.wait());
+  page_scores<head_dim, 1>(s, query, key_rows, keys);
   stream.release();
-  bool whole = last >= page_tokens - 1;
-  if (!whole) {
+  if (ends) {
     int lasts[2] = {last, last};
     mask_scores(s[0], lasts);
   }
   uint32_t p[1][4][4];
   PageSums sums = page_softmax(s[0], config.scale * log2_e, p[0]);
+  store_page_sums<config>(sums, partial);
 
   uint32_t values = stream.wait();
-  if (!whole) {
+  if (ends) {
+    token.add_value(values, last);
     clear_values_from<head_dim>(values, last + 1);
     __syncwarp();
   }
-  int row = lane_index() / 4, column = 2 * (lane_index() % 4);
 #pragma unroll
   for (int columns = 0; columns < head_dim / 16; ++columns) {
     float o[1][1][2][4];
     page_values<head_dim, 1, 1>(o, p, value_rows, values, columns);
-#pragma unroll
-    for (int r = 0; r < 2; ++r)
-      if (row + 8 * r < group(config))
-#pragma unroll
-        for (int n = 0; n < 2; ++n)
-          *reinterpret_cast<float2 *>(partial + (row + 8 * r) * partial_stride + 16 * columns +
-                                      8 * n + column) =
-              make_float2(o[0][0][n][2 * r], o[0][0][n][2 * r + 1]);
+    store_page_values<config>(o[0][0], columns, partial);
   }
   stream.release();
-#pragma unroll
-  for (int r = 0; r < 2; ++r)
-    if (column == 0 && row + 8 * r < group(config))
-      *reinterpret_cast<float2 *>(partial + (row + 8 * r) * partial_stride + head_dim) =
-          make_float2(sums.max[r], sums.sum[r]);
 }
 
 /// Running sums of two columns of a head.
@@ -175,8 +213,8 @@ __device__ __forceinline__ RunningPair empty_pair() {
   return {minus_infinity(), 0.0f, make_float2(0.0f, 0.0f)};
 }
 
-/// The block's shared memory: each warp's stages, then what merges, then each warp's
-/// mbarriers and a flag.
+/// The block's shared memory: each warp's stages, then what merges, the token's rows,
+/// and each warp's mbarriers.
 template <AttentionConfig config> class DecodeShared {
 public:
   __device__ explicit DecodeShared(uint8_t *base) : base(base) {}
@@ -186,12 +224,10 @@ public:
     return shared_address(base) + warp_index() * config.stages * half_page_bytes(config.head_dim);
   }
   __device__ uint32_t barriers() const {
-    return shared_address(base + merge_end) + warp_index() * config.stages * 8;
+    return shared_address(base + token_end) + warp_index() * config.stages * 8;
   }
   __device__ float *scratch() const { return reinterpret_cast<float *>(base + rings_end); }
-  __device__ uint32_t *flag() const {
-    return reinterpret_cast<uint32_t *>(base + merge_end + config.warps * config.stages * 8);
-  }
+  __device__ bf16 *token() const { return reinterpret_cast<bf16 *>(base + merge_end); }
 
   __device__ void init_barriers() const {
     uint32_t own = barriers();
@@ -206,164 +242,150 @@ public:
 private:
   static constexpr int rings_end = config.warps * config.stages * half_page_bytes(config.head_dim);
   static constexpr int merge_end = rings_end + decode_merge_bytes(config);
+  static constexpr int token_end = merge_end + decode_token_bytes(config);
+  static_assert(merge_end % 16 == 0 && token_end % 8 == 0);
   uint8_t *base;
 };
 
-/// The one active block of a row: its warps compute a page each, then all threads merge
-/// these pages into the running result, and so on.
-template <AttentionConfig config>
-__device__ void decode_in_block(HalfPageStream<config> &stream, const DecodeQuery<config> &query,
-                                int position, float *scratch, uint32_t *output) {
-  constexpr int head_dim = config.head_dim, heads = group(config), pairs = head_dim / 2;
-  constexpr int stride = partial_floats(config);
-  float *partials = scratch; // [2][warps][heads][stride]
-  float2 *running = reinterpret_cast<float2 *>(scratch + 2 * config.warps * heads * stride);
-  // [heads][pairs]
-  float2 *running_sums = running + heads * pairs; // [2][heads]: maximum, sum
-  auto key_rows = key_reader<head_dim>();
-  auto value_rows = row_reader<head_dim>();
-  int warp = warp_index(), pages = position / page_tokens + 1;
-  for (int first = 0, turn = 0; first < pages; first += config.warps, turn ^= 1) {
-    float *partial = partials + turn * config.warps * heads * stride;
-    int page = first + warp;
-    if (page < pages)
-      decode_page(stream, query, key_rows, value_rows, position - page * page_tokens,
-                  partial + warp * heads * stride, stride);
-    __syncthreads();
-    int count = min(config.warps, pages - first);
-    for (int i = threadIdx.x; i < heads * pairs; i += 32 * config.warps) {
+/// What a block merges: its columns of every head, of all pages in order.
+template <AttentionConfig config> class DecodeMerger {
+public:
+  /// scratch: decode_merge_bytes; rank: of the block in its cluster.
+  __device__ DecodeMerger(float *scratch, int rank)
+      : partials(scratch), running(reinterpret_cast<float2 *>(scratch + 2 * round_floats)),
+        running_sums(running + heads * columns / 2), first_column(rank * columns) {}
+
+  /// Where a page's partial result goes, in every block; rounds take turns.
+  __device__ uint32_t partial(int turn, int page_of_round) const {
+    return shared_address(partials + turn * round_floats + page_of_round * heads * stride);
+  }
+
+  /// Adds the first `pages` of a round to the running result; `output` [group][head_dim / 2]
+  /// of pairs gets the result if it is the last one.
+  __device__ void merge(int turn, int pages, bool is_first, bool is_last, uint32_t *output) {
+    int pairs = min(columns, config.head_dim - first_column) / 2; // none, perhaps
+    for (int i = threadIdx.x; i < heads * pairs; i += decode_threads(config)) {
       int head = i / pairs, pair = i % pairs;
       RunningPair sums = empty_pair();
-      if (first > 0)
+      if (!is_first)
         sums = {running_sums[turn * heads + head].x, running_sums[turn * heads + head].y,
                 running[i]};
-      for (int w = 0; w < count; ++w) {
-        const float *from = partial + (w * heads + head) * stride;
+      const float *from = partials + turn * round_floats + head * stride;
+#pragma unroll 4
+      for (int page = 0; page < pages; ++page, from += heads * stride)
         sums.add(*reinterpret_cast<const float2 *>(from + 2 * pair),
-                 *reinterpret_cast<const float2 *>(from + head_dim));
+                 *reinterpret_cast<const float2 *>(from + columns));
+      if (is_last) {
+        output[(head * config.head_dim + first_column) / 2 + pair] = sums.result();
+        continue;
       }
       running[i] = sums.o;
       if (pair == 0)
         running_sums[(turn ^ 1) * heads + head] = make_float2(sums.max, sums.sum);
-      if (first + count == pages)
-        output[i] = sums.result();
     }
   }
-}
 
-/// All pages' partial results of a (row, KV head), [heads][max_pages][head_dim + 2]. A
-/// thread has several pairs of columns under way: the loads take long, the sums little.
-template <AttentionConfig config>
-__device__ void merge_workspace(const float *workspace, int64_t max_pages, int pages,
-                                uint32_t *output) {
-  constexpr int head_dim = config.head_dim, pairs = head_dim / 2, total = group(config) * pairs;
-  constexpr int stride = partial_floats(config), threads = decode_threads(config);
-  constexpr int needed = (total + threads - 1) / threads, width = needed < 4 ? needed : 4;
-  for (int first = threadIdx.x; first < total; first += threads * width) {
-    RunningPair sums[width];
-    const float *heads[width];
-    int pair[width];
-#pragma unroll
-    for (int w = 0; w < width; ++w) {
-      int i = min(first + w * threads, total - 1);
-      sums[w] = empty_pair();
-      heads[w] = workspace + i / pairs * max_pages * stride;
-      pair[w] = i % pairs * 2;
-    }
-#pragma unroll 8
-    for (int page = 0; page < pages; ++page)
-#pragma unroll
-      for (int w = 0; w < width; ++w) {
-        const float *from = heads[w] + int64_t(page) * stride;
-        sums[w].add(__ldcg(reinterpret_cast<const float2 *>(from + pair[w])),
-                    __ldcg(reinterpret_cast<const float2 *>(from + head_dim)));
-      }
-#pragma unroll
-    for (int w = 0; w < width; ++w)
-      if (first + w * threads < total)
-        output[first + w * threads] = sums[w].result();
+private:
+  static constexpr int heads = group(config), columns = merge_columns(config);
+  static constexpr int stride = partial_floats(config);
+  static constexpr int round_floats = round_pages(config) * heads * stride;
+
+  float *partials;      // [2][round_pages][heads][stride]
+  float2 *running;      // [heads][columns / 2]
+  float2 *running_sums; // [2][heads]: maximum, sum
+  int first_column;
+};
+
+/// All blocks that share the row: what they have written is visible to the others.
+template <AttentionConfig config> __device__ __forceinline__ void sync_splits() {
+  if constexpr (config.splits == 1) {
+    __syncthreads();
+  } else {
+    cluster_arrive();
+    cluster_wait();
   }
 }
 
-/// Whether this block is the last of `blocks` at the ticket; all writes of the others
-/// are visible then, and the ticket is zero again.
-__device__ __forceinline__ bool arrives_last(uint32_t *ticket, uint32_t blocks,
-                                             uint32_t *shared_flag) {
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    __threadfence();
-    bool last = atomicAdd(ticket, 1u) == blocks - 1;
-    if (last)
-      *ticket = 0;
-    __threadfence();
-    *shared_flag = last;
-  }
-  __syncthreads();
-  return *shared_flag != 0;
+/// The pages of warp `warp` of block `rank`.
+template <AttentionConfig config>
+__device__ PageList pages_of_warp(const int32_t *block_table, int rank, int position) {
+  return {block_table, int(warp_index()) * config.splits + rank, round_pages(config),
+          position / page_tokens + 1};
 }
 
-/// One of several active blocks of a row.
-template <AttentionConfig config>
-__device__ void decode_split(HalfPageStream<config> &stream, const DecodeQuery<config> &query,
-                             int position, int blocks, float *workspace, int64_t max_pages,
-                             uint32_t *ticket, uint32_t *shared_flag, uint32_t *output) {
-  constexpr int stride = partial_floats(config);
+/// A row, by the blocks of a cluster: in each round their warps compute a page each,
+/// then every block merges its columns. A round's partial results are overwritten two
+/// rounds later, when all blocks have passed the barrier after merging them.
+template <AttentionConfig config, class Query, class Token>
+__device__ void decode_row(HalfPageStream<config> &stream, const Query &query, const Token &token,
+                           int position, float *scratch, int rank, uint32_t *output) {
+  constexpr int step = round_pages(config);
   auto key_rows = key_reader<config.head_dim>();
   auto value_rows = row_reader<config.head_dim>();
-  int pages = position / page_tokens + 1, step = blocks * config.warps;
-  for (int page = blockIdx.z * config.warps + warp_index(); page < pages; page += step)
-    decode_page(stream, query, key_rows, value_rows, position - page * page_tokens,
-                workspace + page * stride, max_pages * stride);
-  if (arrives_last(ticket, blocks, shared_flag))
-    merge_workspace<config>(workspace, max_pages, pages, output);
+  DecodeMerger<config> merger(scratch, rank);
+  int own = warp_index() * config.splits + rank, pages = position / page_tokens + 1;
+  for (int first = 0, turn = 0; first < pages; first += step, turn ^= 1) {
+    int page = first + own;
+    if (page < pages)
+      decode_page(stream, query, key_rows, value_rows, position - page * page_tokens, token,
+                  merger.partial(turn, own));
+    sync_splits<config>();
+    merger.merge(turn, min(step, pages - first), first == 0, first + step >= pages, output);
+  }
 }
 
+/// The row, KV head and block of a cluster that a block works on.
+template <AttentionConfig config> struct DecodePlace {
+  static constexpr int columns = group(config) * config.head_dim;
+  static_assert(config.head_dim % 16 == 0 && config.head_dim <= 256);
+  static_assert(config.heads % config.kv_heads == 0 && group(config) <= 16);
+  static_assert(config.splits >= 1 && config.splits <= max_splits);
+  static_assert(config.scale > 0, "the maximum is taken before the scale");
+
+  int64_t row = blockIdx.x;
+  int kv_head = blockIdx.y, rank = blockIdx.z;
+
+  /// The KV head's query heads and results in the row.
+  __device__ const bf16 *query(const bf16 *rows) const {
+    return rows + row * config.query_stride + kv_head * columns;
+  }
+  __device__ uint32_t *output(bf16 *rows) const {
+    return reinterpret_cast<uint32_t *>(rows + row * config.output_stride + kv_head * columns);
+  }
+  __device__ void clear(uint32_t *output) const {
+    if (rank == 0)
+      for (int i = threadIdx.x; i < columns / 2; i += decode_threads(config))
+        output[i] = 0;
+  }
+};
+
 /// query [rows, heads * head_dim] and output (the same) by their strides; pool: the
-/// cache from this layer's offset on; workspace [rows][heads][max_pages][head_dim + 2];
-/// tickets [rows][kv_heads]. A row without a sequence gets zeros.
+/// cache from this layer's offset on. A row without a sequence gets zeros.
 template <AttentionConfig config>
 __device__ void attention_decode(const bf16 *query, const void *pool, const int32_t *positions,
                                  const int32_t *sequences, const int32_t *block_tables,
-                                 int64_t max_pages, bf16 *output, int64_t rows, float *workspace,
-                                 uint32_t *tickets) {
-  static_assert(config.head_dim % 16 == 0 && config.head_dim <= 256);
-  static_assert(config.heads % config.kv_heads == 0 && group(config) <= 16);
-  static_assert(config.scale > 0, "the maximum is taken before the scale");
-  constexpr int heads = group(config);
+                                 int64_t max_pages, bf16 *output, int64_t rows) {
   extern __shared__ __align__(1024) uint8_t attention_shared[];
   launch_dependents();
+  DecodePlace<config> place;
   DecodeShared<config> shared(attention_shared);
   shared.init_barriers();
   wait_for_predecessors();
-
-  int64_t row = blockIdx.x;
-  int kv_head = blockIdx.y;
-  if (row >= rows)
+  if (place.row >= rows)
     return;
-  uint32_t *out = reinterpret_cast<uint32_t *>(output + row * config.output_stride +
-                                               kv_head * heads * config.head_dim);
-  int sequence = sequences[row];
-  if (sequence < 0) {
-    if (blockIdx.z == 0)
-      for (int i = threadIdx.x; i < heads * config.head_dim / 2; i += 32 * config.warps)
-        out[i] = 0;
-    return;
-  }
-  int position = positions[row], pages = position / page_tokens + 1;
-  int blocks = min(int(gridDim.z), (pages + config.warps - 1) / config.warps);
-  if (int(blockIdx.z) >= blocks)
-    return;
-  PageList list(block_tables + sequence * max_pages, blockIdx.z * config.warps + warp_index(),
-                blocks * config.warps, pages);
-  HalfPageStream<config> stream(head_keys<config>(pool, kv_head), list, shared.ring(),
+  int sequence = sequences[place.row], position = positions[place.row];
+  if (sequence < 0)
+    return place.clear(place.output(output));
+  PageList list =
+      pages_of_warp<config>(block_tables + sequence * max_pages, place.rank, position);
+  HalfPageStream<config> stream(head_keys<config>(pool, place.kv_head), list, shared.ring(),
                                 shared.barriers());
-  DecodeQuery<config> own(query + row * config.query_stride + kv_head * heads * config.head_dim);
-  if (blocks == 1)
-    return decode_in_block(stream, own, position, shared.scratch(), out);
-  int64_t first_head = row * config.heads + kv_head * heads;
-  decode_split(stream, own, position, blocks,
-               workspace + first_head * max_pages * partial_floats(config), max_pages,
-               tickets + row * config.kv_heads + kv_head, shared.flag(), out);
+  DecodeQuery<config> own(place.query(query));
+  // The others must run before anything is put into their shared memory.
+  if constexpr (config.splits > 1)
+    sync_splits<config>();
+  decode_row(stream, own, CompletePage(), position, shared.scratch(), place.rank,
+             place.output(output));
 }
 
 /// A token among the tiles of a mixed plan, by one block: every warp has pages of its own.
@@ -374,10 +396,11 @@ __device__ void attend_single_token(const bf16 *query, const uint8_t *keys,
                                     uint8_t *shared_memory) {
   DecodeShared<config> shared(shared_memory);
   shared.init_barriers();
-  PageList list(block_table, warp_index(), config.warps, position / page_tokens + 1);
-  HalfPageStream<config> stream(keys, list, shared.ring(), shared.barriers());
+  HalfPageStream<config> stream(keys, pages_of_warp<config>(block_table, 0, position),
+                                shared.ring(), shared.barriers());
   DecodeQuery<config> own(query);
-  decode_in_block(stream, own, position, shared.scratch(), reinterpret_cast<uint32_t *>(output));
+  decode_row(stream, own, CompletePage(), position, shared.scratch(), 0,
+             reinterpret_cast<uint32_t *>(output));
 }
 
 } // namespace qopt::cuda

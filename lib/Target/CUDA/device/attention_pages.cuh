@@ -54,7 +54,7 @@ public:
     if (index / 32 != held) {
       held = index / 32;
       int page = first + (held * 32 + int(lane_index())) * step;
-      entry = page < pages ? table[page] : 0;
+      entry = page < pages ? __ldcg(table + page) : 0;
     }
     return __shfl_sync(0xffffffffu, entry, index % 32);
   }

@@ -249,23 +249,34 @@ def Kernel_AttentionOp : Kernel_LaunchOp<"attention", [AttrSizedOperandSegments]
     `qopt.paged_attention`: scores and an online softmax in float32, page after
     page in order; a page's scores beyond the query's position do not count.
 
-    Blocks that share the pages of a row need workspaces: partial results
-    `[T, heads * pages * (head_dim + 2)]` of float32, where pages are those of the
-    longest sequence, and a persistent ticket for each KV head `[T, kv_heads]`.
+    With `rope_append` key, value and the rotary table it does the work of
+    `kernel.rope_append` first: query and key come as the layer before has them, and
+    the token's rotated key and its value go into the pages. That is for decode plans,
+    where no row sees the token of another one.
 
     ```mlir
     kernel.attention ins(%q, %cache, %batch) outs(%y)
       {layer = 0 : i64, num_heads = 9 : i64, scale = 1.25e-1 : f64}
       : (memref<?x576xbf16>, !cache, !qopt.batch, memref<?x576xbf16>) -> ()
+    kernel.attention ins(%q, %cache, %batch) rope_append(%k, %v, %table) outs(%y)
+      {layer = 0 : i64, num_heads = 9 : i64, scale = 1.25e-1 : f64}
+      : (memref<?x576xbf16>, !cache, !qopt.batch, memref<?x192xbf16>, memref<?x192xbf16>,
+         memref<?x64xf32>, memref<?x576xbf16>) -> ()
     ```
   }];
   let arguments = !con((ins Kernel_Buffer:$query, QOpt_KVCacheType:$cache, QOpt_BatchType:$batch,
-                            Variadic<Kernel_Buffer>:$outs, Variadic<Kernel_Buffer>:$workspaces,
+                            Optional<Kernel_Buffer>:$key, Optional<Kernel_Buffer>:$value,
+                            Optional<Kernel_Buffer>:$table, Variadic<Kernel_Buffer>:$outs,
                             I64Attr:$layer, I64Attr:$num_heads,
                             F64Attr:$scale), common);
   let assemblyFormat = [{
-    `ins` `(` $query `,` $cache `,` $batch `)` `outs` `(` $outs `)`
-    (`workspaces` `(` $workspaces^ `)`)? attr-dict `:` functional-type(operands, results)
+    `ins` `(` $query `,` $cache `,` $batch `)`
+    (`rope_append` `(` $key^ `,` $value `,` $table `)`)? `outs` `(` $outs `)` attr-dict `:`
+    functional-type(operands, results)
+  }];
+  let extraClassDeclaration = [{
+    /// Whether it rotates query and key and writes the cache itself.
+    bool hasRopeAppend() { return static_cast<bool>(getKey()); }
   }];
   let hasVerifier = 1;
 }
