@@ -18,6 +18,7 @@
 #include "embedding.cuh"
 #include "norm.cuh"
 #include "rope.cuh"
+#include <limits>
 
 using namespace gpu_test;
 namespace q = qopt::cuda;
@@ -614,6 +615,38 @@ template <int heads, int kvHeads, int headDim> static void checkAppend() {
   report(queriesMatch() && poolMatches(pool, false), "  rope and kv_append, bits");
 }
 
+//===- Quotients by one or more -------------------------------------------===//
+
+__global__ void quotientKernel(const float *x, const float *divisors, float *y, int count) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < count)
+    y[i] = q::quotient(x[i], divisors[i]);
+}
+
+/// Bits of x / divisor by the host, for divisors as a logistic function's and all others.
+static void checkQuotients() {
+  constexpr int count = 1 << 20;
+  const float infinity = std::numeric_limits<float>::infinity();
+  std::vector<float> x(count), divisors(count);
+  for (int i = 0; i < count; ++i) {
+    x[i] = randomNormal(8, i) * (i % 2 ? 2.0f : 60.0f);
+    divisors[i] = i % 3 ? 1.0f + std::exp(-x[i])
+                        : std::exp2(64.0f + 21.0f * std::fmin(std::fabs(randomNormal(9, i)), 3.0f));
+  }
+  x[0] = 0.0f, x[1] = -0.0f, x[2] = infinity, x[3] = -infinity, x[4] = -90.0f;
+  divisors[0] = divisors[1] = 2.0f, divisors[2] = divisors[3] = 1.0f, divisors[4] = infinity;
+  Buffer<float> a(x), b(divisors), y(count);
+  quotientKernel<<<count / 256, 256>>>(a.get(), b.get(), y.get(), count);
+  CHECK_CUDA(cudaDeviceSynchronize());
+  auto quotients = y.read();
+  bool same = true;
+  for (int i = 0; i < count; ++i) {
+    const float expected = x[i] / divisors[i];
+    same &= std::memcmp(&quotients[i], &expected, 4) == 0;
+  }
+  report(same, "quotients by one or more have the bits of divisions");
+}
+
 static int check() {
   checkNorm<576>();
   checkNorm<8>();
@@ -622,6 +655,7 @@ static int check() {
   checkQuantize<1536>();
   checkQuantize<14336>();
   checkElementwise();
+  checkQuotients();
   checkGather();
   checkEmbeddings();
   checkRotaryTable();

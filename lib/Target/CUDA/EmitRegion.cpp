@@ -8,6 +8,7 @@
 #include "EmitRegion.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
 #include "qopt/Dialect/Kernel/IR/KernelDialect.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include <cstdio>
@@ -22,6 +23,20 @@ std::string qopt::floatLiteral(float value) {
 }
 
 namespace {
+
+/// Whether `value` is c + exp(x) with c >= 1, a logistic function's divisor.
+bool isOneOrMore(Value value) {
+  auto sum = value.getDefiningOp<arith::AddFOp>();
+  if (!sum)
+    return false;
+  auto isConstant = [](Value operand) {
+    FloatAttr constant;
+    return matchPattern(operand, m_Constant(&constant)) && constant.getValueAsDouble() >= 1.0;
+  };
+  auto isExp = [](Value operand) { return operand.getDefiningOp<math::ExpOp>() != nullptr; };
+  return (isConstant(sum.getLhs()) && isExp(sum.getRhs())) ||
+         (isExp(sum.getLhs()) && isConstant(sum.getRhs()));
+}
 
 /// The statements of one region.
 class RegionWriter {
@@ -44,7 +59,9 @@ public:
         .Case([&](arith::AddFOp) { return binary(op, "__fadd_rn"); })
         .Case([&](arith::SubFOp) { return binary(op, "__fsub_rn"); })
         .Case([&](arith::MulFOp) { return binary(op, "__fmul_rn"); })
-        .Case([&](arith::DivFOp) { return binary(op, "__fdiv_rn"); })
+        .Case([&](arith::DivFOp division) {
+          return binary(op, isOneOrMore(division.getRhs()) ? "quotient" : "__fdiv_rn");
+        })
         .Case([&](arith::NegFOp) { return define(op, "-" + operand(op, 0)); })
         .Case([&](math::ExpOp) { return define(op, "expf(" + operand(op, 0) + ")"); })
         .Case<arith::ExtFOp>([&](auto extension) {

@@ -130,7 +130,7 @@
 // CHECK-NEXT:     const float v2 = -v0;
 // CHECK-NEXT:     const float v3 = expf(v2);
 // CHECK-NEXT:     const float v4 = __fadd_rn(0x1p+0f, v3);
-// CHECK-NEXT:     const float v5 = __fdiv_rn(v0, v4);
+// CHECK-NEXT:     const float v5 = quotient(v0, v4);
 // CHECK-NEXT:     const float v6 = __fmul_rn(v5, v1);
 // CHECK-NEXT:     return v6;
 

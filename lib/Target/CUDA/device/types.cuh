@@ -110,6 +110,19 @@ __device__ __forceinline__ int8_t to_s8(float value) {
   return int8_t(result);
 }
 
+/// x / divisor, rounded to nearest as __fdiv_rn rounds it, for divisors of 1 or more (x of
+/// less than 2^-100 may be rounded once more). No operand takes another road than the rest,
+/// so that a thread's quotients are computed side by side: the remainder of an approximate
+/// quotient is exact, and corrects it (P. Markstein, "Computation of elementary functions on
+/// the IBM RISC System/6000", 1990).
+__device__ __forceinline__ float quotient(float x, float divisor) {
+  float inverse;
+  asm("rcp.approx.f32 %0, %1;" : "=f"(inverse) : "f"(divisor));
+  const float q = __fmul_rn(x, inverse), remainder = __fmaf_rn(-divisor, q, x);
+  // Infinities have a quotient, but no remainder; zeros keep their sign.
+  return fabsf(remainder) > 0.0f ? __fmaf_rn(remainder, inverse, q) : q;
+}
+
 /// Conversion by the name of the result, for templates.
 template <class T> __device__ T from_float(float value);
 template <> __device__ __forceinline__ float from_float<float>(float value) { return value; }

@@ -94,6 +94,13 @@ __device__ __forceinline__ uint64_t matrix_descriptor(uint32_t address) {
   X(192, 96, "%96", "%97", "%98", "%99", "%100", "%101")                                           \
   X(256, 128, "%128", "%129", "%130", "%131", "%132", "%133")
 
+/// Whether there is a product of `size` tokens; others would be left out without a word.
+template <int size> __device__ constexpr bool has_wgmma_size() {
+#define QOPT_IS_SIZE(n, count, o0, o1, o2, o3, o4, o5) || size == n
+  return false QOPT_WGMMA_SIZES(QOPT_IS_SIZE);
+#undef QOPT_IS_SIZE
+}
+
 #define QOPT_WGMMA_SS(n, count, o0, o1, o2, instruction, modifiers, constraint)                    \
   if constexpr (size == n)                                                                         \
     asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, " o2 ", 0;\n"                                   \
@@ -120,22 +127,26 @@ __device__ __forceinline__ uint64_t matrix_descriptor(uint32_t address) {
 template <int size>
 __device__ __forceinline__ void wgmma_bf16(float (&d)[size / 2], uint64_t a, uint64_t b,
                                            int32_t accumulate) {
+  static_assert(has_wgmma_size<size>());
   QOPT_WGMMA_SIZES(QOPT_BF16)
 }
 /// bf16, the fragment of a in registers.
 template <int size>
 __device__ __forceinline__ void wgmma_bf16(float (&d)[size / 2], const uint32_t (&a)[4], uint64_t b,
                                            int32_t accumulate) {
+  static_assert(has_wgmma_size<size>());
   QOPT_WGMMA_SIZES(QOPT_BF16_RS)
 }
 template <int size>
 __device__ __forceinline__ void wgmma_e4m3(float (&d)[size / 2], uint64_t a, uint64_t b,
                                            int32_t accumulate) {
+  static_assert(has_wgmma_size<size>());
   QOPT_WGMMA_SIZES(QOPT_E4M3)
 }
 template <int size>
 __device__ __forceinline__ void wgmma_s8(int32_t (&d)[size / 2], uint64_t a, uint64_t b,
                                          int32_t accumulate) {
+  static_assert(has_wgmma_size<size>());
   QOPT_WGMMA_SIZES(QOPT_S8)
 }
 
