@@ -100,7 +100,7 @@ Status tokenizerFromGGUF(const GGUFVocabulary &source, artifact::Tokenizer &out)
     return Status::invalid("tokenizer.ggml.unknown_token_id is " + std::to_string(*source.unk) +
                            ", expected less than " + std::to_string(source.tokens.size()));
 
-  Vocabulary vocabulary(out);
+  Vocabulary vocabulary(out, source.tokens.size());
   if (Status status = addTokens(source, vocabulary); !status)
     return status;
   while (static_cast<size_t>(out.vocabulary_size()) < source.tokens.size())

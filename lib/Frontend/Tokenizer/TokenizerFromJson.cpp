@@ -93,7 +93,9 @@ Status forEachComponent(const json &component, const char *listKey, Visit visit)
 class Importer {
 public:
   Importer(const json &tokenizer, const json &config, artifact::Tokenizer &out)
-      : tokenizer_(tokenizer), config_(config), out_(out), vocabulary_(out) {}
+      : tokenizer_(tokenizer), config_(config), out_(out),
+        vocabulary_(out, get(get(tokenizer, "model"), "vocab").size() +
+                             get(tokenizer, "added_tokens").size()) {}
 
   Status run() {
     for (auto step : {&Importer::readModel, &Importer::readAddedTokens, &Importer::readNormalizer,

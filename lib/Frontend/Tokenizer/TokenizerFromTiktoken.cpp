@@ -48,6 +48,7 @@ std::optional<std::string> decodeBase64(std::string_view text) {
 using Ranks = std::map<std::string, uint32_t, std::less<>>;
 
 Status parseRanks(std::string_view text, Ranks &ranks, std::vector<std::string_view> &byRank) {
+  const uint64_t maxRanks = Vocabulary::maxIds(std::count(text.begin(), text.end(), '\n'));
   for (size_t number = 1; !text.empty(); ++number) {
     size_t end = text.find('\n');
     std::string_view line = text.substr(0, end);
@@ -67,9 +68,9 @@ Status parseRanks(std::string_view text, Ranks &ranks, std::vector<std::string_v
     uint32_t rank = 0;
     const char *last = line.data() + line.size();
     auto [stop, error] = std::from_chars(line.data() + space + 1, last, rank);
-    if (error != std::errc() || stop != last || rank >= Tokenizer::maxVocabularySize)
+    if (error != std::errc() || stop != last || rank >= maxRanks)
       return invalid("has rank " + quote(line.substr(space + 1)) + ", expected less than " +
-                     std::to_string(Tokenizer::maxVocabularySize));
+                     std::to_string(maxRanks));
     auto [it, fresh] = ranks.emplace(*std::move(token), rank);
     if (!fresh)
       return invalid("repeats the token of rank " + std::to_string(it->second));

@@ -53,9 +53,9 @@ std::string quote(std::string_view text) {
 }
 
 Status Vocabulary::store(std::string bytes, uint64_t id) {
-  if (id >= Tokenizer::maxVocabularySize)
+  if (id >= maxIds_)
     return Status::invalid("token has id " + std::to_string(id) + ", expected less than " +
-                           std::to_string(Tokenizer::maxVocabularySize));
+                           std::to_string(maxIds_));
   while (static_cast<uint64_t>(out_.vocabulary_size()) <= id)
     out_.add_vocabulary();
   out_.set_vocabulary(static_cast<int>(id), std::move(bytes));

@@ -9,6 +9,8 @@
 
 #include "qopt/Runtime/Artifact/tokenizer.pb.h"
 #include "qopt/Runtime/Status.h"
+#include "qopt/Runtime/Tokenizer.h"
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,7 +25,14 @@ std::string quote(std::string_view text);
 /// spelling, where each byte is one printable character (`Ġ` is a space).
 class Vocabulary {
 public:
-  explicit Vocabulary(artifact::Tokenizer &out) : out_(out) {}
+  /// Ids are below maxIds(\p tokens).
+  Vocabulary(artifact::Tokenizer &out, uint64_t tokens) : out_(out), maxIds_(maxIds(tokens)) {}
+
+  /// How many ids a file of \p tokens tokens may use: real ones leave few ids out, while a
+  /// few bytes could ask for millions of empty tokens.
+  static uint64_t maxIds(uint64_t tokens) {
+    return std::min<uint64_t>(2 * tokens + 65536, Tokenizer::maxVocabularySize);
+  }
 
   /// A token of the model. A spelling with a character that stands for no byte
   /// is kept verbatim; such a token is only decoded. Fails when \p id is too
@@ -54,6 +63,7 @@ private:
   Status store(std::string bytes, uint64_t id);
 
   artifact::Tokenizer &out_;
+  uint64_t maxIds_;
   std::unordered_map<std::string, uint32_t> ids_;   ///< by spelling
   std::unordered_map<std::string, uint32_t> added_; ///< by content
 };

@@ -117,7 +117,7 @@ TEST(TokenizerFromJson, NamesWhatIsUnsupported) {
       {"/model/vocab", "[]", "model.vocab is not an object"},
       {"/model/vocab/new", R"("1")", "token 'new' has an id that is not a number"},
       {"/model/vocab/new", "3", "token 'new' has id 3, which another token has too"},
-      {"/model/vocab/new", "9999999", "token has id 9999999, expected less than 2097152"},
+      {"/model/vocab/new", "9999999", "token has id 9999999, expected less than 66146"},
       {"/model/merges", "{}", "model.merges is not an array"},
       {"/model/merges/0", "[1, 2]", "an entry that is neither 'a b' nor ['a', 'b']"},
       {"/model/merges/0", R"("abc")", "merge 'abc' is not two tokens with a space between"},

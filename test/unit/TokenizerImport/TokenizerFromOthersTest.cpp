@@ -112,9 +112,9 @@ TEST(TokenizerFromTiktoken, Errors) {
   for (const char *line : {"YQ==", "YQ=", "Y!== 1", " 1"})
     EXPECT_EQ(error("Yg== 0\n" + std::string(line)),
               "line 2 is not a base64 token, a space and a rank");
-  for (const char *rank : {"", "x", "-1", "2097152", "1 "})
+  for (const char *rank : {"", "x", "-1", "65536", "1 "})
     EXPECT_EQ(error("YQ== " + std::string(rank)),
-              "line 1 has rank '" + std::string(rank) + "', expected less than 2097152");
+              "line 1 has rank '" + std::string(rank) + "', expected less than 65536");
   EXPECT_EQ(error("YQ== 0\nYQ== 1"), "line 2 repeats the token of rank 0");
   EXPECT_EQ(error("YQ== 0\nYg== 0"), "line 2 repeats rank 0");
   std::string longToken;
