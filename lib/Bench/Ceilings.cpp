@@ -12,6 +12,7 @@
 #include <cstring>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <vector>
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
@@ -44,32 +45,92 @@ uint64_t lastLevelCacheBytes() {
   return 0;
 }
 
-void readAll(const uint64_t *words, size_t count) {
+//===----------------------------------------------------------------------===//
+// Reading
+//===----------------------------------------------------------------------===//
+
+/// Reads that a core has under way at once: the processor's own prefetching stops
+/// at a page's end, so that several streams and prefetches of our own read faster.
+constexpr size_t streams = 4, bytesAhead = 2 << 10, bytesAtOnce = 256;
+
+/// Reads `streams` parts of \p bytes, a multiple of `streams * bytesAtOnce`.
+using Read = void (*)(const char *from, size_t bytes);
+
+void readWords(const char *from, size_t bytes) {
   uint64_t sums[16] = {};
-  for (size_t i = 0; i + 16 <= count; i += 16)
+  auto *words = reinterpret_cast<const uint64_t *>(from);
+  for (size_t i = 0; i < bytes / sizeof(uint64_t); i += 16)
     for (size_t j = 0; j < 16; ++j)
       sums[j] += words[i + j];
   keep(sums);
 }
 
-double measureRead(ThreadPool &pool, uint64_t cacheBytes) {
+#ifdef __x86_64__
+
+__attribute__((target("avx2"))) void readStreams256(const char *from, size_t bytes) {
+  __m256i sums[8] = {};
+  for (size_t i = 0; i < bytes / streams; i += bytesAtOnce)
+    for (size_t stream = 0; stream < streams; ++stream) {
+      const char *at = from + stream * (bytes / streams) + i;
+      for (size_t line = 0; line < bytesAtOnce; line += 64)
+        _mm_prefetch(at + bytesAhead + line, _MM_HINT_T0);
+      for (size_t j = 0; j < 8; ++j)
+        sums[j] = _mm256_add_epi64(
+            sums[j], _mm256_load_si256(reinterpret_cast<const __m256i *>(at + 32 * j)));
+    }
+  keep(sums);
+}
+
+__attribute__((target("avx512f"))) void readStreams512(const char *from, size_t bytes) {
+  __m512i sums[4] = {};
+  for (size_t i = 0; i < bytes / streams; i += bytesAtOnce)
+    for (size_t stream = 0; stream < streams; ++stream) {
+      const char *at = from + stream * (bytes / streams) + i;
+      for (size_t line = 0; line < bytesAtOnce; line += 64)
+        _mm_prefetch(at + bytesAhead + line, _MM_HINT_T0);
+      for (size_t j = 0; j < 4; ++j)
+        sums[j] = _mm512_add_epi64(sums[j], _mm512_load_si512(at + 64 * j));
+    }
+  keep(sums);
+}
+
+#endif
+
+/// What code of these instructions may read with; the best of them counts.
+std::vector<Read> readsOf([[maybe_unused]] const Instructions &instructions) {
+  std::vector<Read> reads{readWords};
+#ifdef __x86_64__
+  if (instructions.fma)
+    reads.push_back(readStreams256);
+  if (instructions.avx512)
+    reads.push_back(readStreams512);
+#endif
+  return reads;
+}
+
+double measureRead(ThreadPool &pool, uint64_t cacheBytes, const Instructions &instructions) {
   constexpr uint64_t smallest = 256 << 20, largest = uint64_t(1) << 30;
   uint64_t bytes = std::clamp(2 * cacheBytes, smallest, largest);
   void *memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED)
     return 0;
   ::madvise(memory, bytes, MADV_HUGEPAGE); // best effort
-  uint64_t share = bytes / pool.size() / 4096 * 4096;
+  constexpr uint64_t unit = 4096 * streams;
+  uint64_t share = bytes / pool.size() / unit * unit;
   auto own = [&](unsigned worker) { return static_cast<char *>(memory) + worker * share; };
   pool.run([&](unsigned worker) { std::memset(own(worker), 1, share); });
-  double seconds = bestSeconds([&] {
-    pool.run([&](unsigned worker) {
-      readAll(reinterpret_cast<const uint64_t *>(own(worker)), share / sizeof(uint64_t));
-    });
-  });
+  double seconds = 1e30;
+  for (Read read : readsOf(instructions))
+    seconds = std::min(seconds, bestSeconds([&] {
+                         pool.run([&](unsigned worker) { read(own(worker), share); });
+                       }));
   ::munmap(memory, bytes);
   return static_cast<double>(share * pool.size()) / seconds;
 }
+
+//===----------------------------------------------------------------------===//
+// Arithmetic
+//===----------------------------------------------------------------------===//
 
 constexpr int rounds = 4'000'000;
 
@@ -148,7 +209,7 @@ Ceilings qopt::measureCeilings(unsigned threads, const Instructions &instruction
   bool whole = ceilings.threads >= set.cores && ceilings.threads <= set.cpus.size();
   ThreadPool pool(ceilings.threads, whole ? set.cpus : std::vector<int>());
   ceilings.cacheBytes = lastLevelCacheBytes();
-  ceilings.readBytesPerSecond = measureRead(pool, ceilings.cacheBytes);
+  ceilings.readBytesPerSecond = measureRead(pool, ceilings.cacheBytes, instructions);
 #ifdef __x86_64__
   ceilings.floatsPerSecond = measureOperations(pool, instructions.avx512 ? multiplyAdd512
                                                      : instructions.fma  ? multiplyAdd256

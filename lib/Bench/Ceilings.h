@@ -18,9 +18,9 @@ struct Instructions {
   bool fma = false, avx512 = false, vnni = false;
 };
 
-/// Measures, on \p threads threads bound as a device binds them: a streaming read
-/// of a buffer twice as large as the last-level cache, and multiply-adds in
-/// registers. About a second.
+/// Measures, on \p threads threads bound as a device binds them: the fastest of a
+/// few ways to read a buffer twice as large as the last-level cache, and multiply-adds
+/// in registers. One to two seconds.
 Ceilings measureCeilings(unsigned threads, const Instructions &instructions);
 
 } // namespace qopt
