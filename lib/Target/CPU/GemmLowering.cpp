@@ -15,6 +15,9 @@ using namespace qopt;
 
 /// Bytes of a panel: a third of a first-level cache, beside the rows' part.
 constexpr int64_t panelBytes = 16 << 10;
+/// How far ahead of one row's products words are asked for: what a core reads from
+/// memory until they arrive. Processors' own prefetching ends with a page of 4 KiB.
+constexpr int64_t bytesAhead = 2 << 10;
 
 namespace {
 
@@ -32,8 +35,9 @@ namespace {
 ///           the panel's products, added to the row's sums
 ///         rows: scales, epilogue, result
 ///
-/// One row alone needs no panel: `tiles` tiles at a time, words become operands
-/// in registers.
+/// One row alone needs no panel: words become operands in registers, of `tiles`
+/// tiles at a time, each from its own part of the worker's tiles: as many streams
+/// of memory.
 ///
 /// A lane is a channel and K runs in order, so that tiles, panels, blocks and
 /// workers change no bit of a result.
@@ -59,17 +63,13 @@ public:
 
   void run() {
     auto [first, last] = args.share(b, b.i64(image.tiles()));
-    int64_t block = parameter("block", 8);
-    b.loop(first, last, block, [&](Value firstTile) {
-      Value lastTile = b.minU(b.addI(firstTile, block), last);
-      b.loop(b.i64(0), args.rows, rowsAtOnce, [&](Value row) {
-        if (rowsAtOnce == 1)
-          return emitRow(row, firstTile, lastTile);
-        Value count = b.minU(b.subI(args.rows, row), b.i64(rowsAtOnce));
-        b.loop(b.i64(0), count, 1, [&](Value m) { emitStaging(b.addI(row, m), m); });
-        b.loop(firstTile, lastTile, 1, [&](Value tile) { emitTile(row, count, tile); });
-      });
-    });
+    Value firstTile = first, lastTile = last;
+    if (rowsAtOnce == 1 || kernel::rowsOf(op) != kernel::Rows::LogitRows)
+      return emitBlocks(firstTile, lastTile);
+    // Of a prompt the last token's logits alone are asked for.
+    b.ifThen(
+        b.cmpI(arith::CmpIPredicate::eq, args.rows, b.i64(1)),
+        [&] { emitRow(b.i64(0), firstTile, lastTile); }, [&] { emitBlocks(firstTile, lastTile); });
   }
 
 private:
@@ -94,6 +94,20 @@ private:
 
   Value weights(Value tile) {
     return b.rowAt(args.pointer(op.getWeight()), tile, image.tileBytes());
+  }
+
+  void emitBlocks(Value firstTile, Value endTile) {
+    int64_t block = parameter("block", 8);
+    b.loop(firstTile, endTile, block, [&](Value firstTile) {
+      Value lastTile = b.minU(b.addI(firstTile, block), endTile);
+      b.loop(b.i64(0), args.rows, rowsAtOnce, [&](Value row) {
+        if (rowsAtOnce == 1)
+          return emitRow(row, firstTile, lastTile);
+        Value count = b.minU(b.subI(args.rows, row), b.i64(rowsAtOnce));
+        b.loop(b.i64(0), count, 1, [&](Value m) { emitStaging(b.addI(row, m), m); });
+        b.loop(firstTile, lastTile, 1, [&](Value tile) { emitTile(row, count, tile); });
+      });
+    });
   }
 
   //===--------------------------------------------------------------------===//
@@ -163,15 +177,16 @@ private:
   }
 
   /// total + scale * (sum over the group) + minimum * (sum of activations), for
-  /// the vectors of all tiles at `base`; the activations' sums of rows from `m`.
-  void emitGroupTotals(Value base, Value group, Value m, int64_t height, const Vectors &partial,
-                       Vectors &results) {
+  /// the vectors of the groups at `bases`, a tile each; the activations' sums of rows
+  /// from `m`.
+  void emitGroupTotals(ArrayRef<Value> bases, Value group, Value m, int64_t height,
+                       const Vectors &partial, Vectors &results) {
     int64_t count = results.size() / height;
     for (int64_t v = 0; v < count; ++v) {
-      Value scale = loadChannels(base, v, image.scale, image.codeBytes());
+      Value scale = loadChannels(bases, v, image.scale, image.codeBytes());
       Value minimum;
       if (image.minimum)
-        minimum = loadChannels(base, v, image.minimum, image.codeBytes() + image.scaleBytes());
+        minimum = loadChannels(bases, v, image.minimum, image.codeBytes() + image.scaleBytes());
       for (int64_t i = 0; i < height; ++i) {
         Value &total = results[i * count + v];
         total = b.mulAdd(scale, partial[i * count + v], total);
@@ -185,21 +200,26 @@ private:
   }
 
   /// One float of each channel of vector `v` (over all tiles), `offset` bytes
-  /// into the group at `base`.
-  Value loadChannels(Value base, int64_t v, Type element, int64_t offset) {
+  /// into its group.
+  Value loadChannels(ArrayRef<Value> bases, int64_t v, Type element, int64_t offset) {
     int64_t channel = v % vectors * lanes;
-    int64_t place =
-        v / vectors * image.tileBytes() + offset + channel * element.getIntOrFloatBitWidth() / 8;
-    return loadF32(b, element, b.at(base, place), lanes);
+    int64_t place = offset + channel * element.getIntOrFloatBitWidth() / 8;
+    return loadF32(b, element, b.at(bases[v / vectors], place), lanes);
   }
 
-  /// The words at `base` for each of `count` vectors of channels.
-  Vectors loadStep(Value base, int64_t count) {
+  /// The words at each of `bases`, for every vector of channels.
+  Vectors loadStep(ArrayRef<Value> bases) {
     Vectors words;
-    for (int64_t v = 0; v < count; ++v)
-      words.push_back(loadWords(
-          b, image, b.at(base, v / vectors * image.tileBytes() + v % vectors * lanes * 4), lanes));
+    for (Value base : bases)
+      for (int64_t v = 0; v < vectors; ++v)
+        words.push_back(loadWords(b, image, b.at(base, v * lanes * 4), lanes));
     return words;
+  }
+
+  /// Asks for the lines [first, last) bytes from `base`.
+  void prefetchLines(Value base, int64_t first, int64_t last) {
+    for (int64_t line = first; line < last; line += 64)
+      b.prefetch(b.at(base, line));
   }
 
   //===--------------------------------------------------------------------===//
@@ -208,37 +228,56 @@ private:
 
   void emitRow(Value row, Value firstTile, Value lastTile) {
     emitStaging(row, b.i64(0));
-    int64_t width = parameter("tiles", 1);
-    Value whole = b.addI(firstTile, b.mulI(b.divU(b.subI(lastTile, firstTile), width), width));
-    b.loop(firstTile, whole, width, [&](Value tile) { emitRowTiles(row, tile, width); });
-    if (width > 1)
-      b.loop(whole, lastTile, 1, [&](Value tile) { emitRowTiles(row, tile, 1); });
+    int64_t streams = parameter("tiles", 1);
+    Value part = b.divU(b.subI(lastTile, firstTile), streams);
+    b.loop(firstTile, b.addI(firstTile, part), 1, [&](Value tile) {
+      SmallVector<Value> tiles;
+      for (int64_t stream = 0; stream < streams; ++stream)
+        tiles.push_back(b.addI(tile, b.mulI(part, stream)));
+      emitRowTiles(row, tiles);
+    });
+    if (streams > 1)
+      b.loop(b.addI(firstTile, b.mulI(part, streams)), lastTile, 1,
+             [&](Value tile) { emitRowTiles(row, tile); });
   }
 
-  void emitRowTiles(Value row, Value tile, int64_t width) {
-    Value first = weights(tile), m = b.i64(0);
-    Vectors zeros(width * vectors, zeroSum());
-    Vectors results = !isGrouped
-                          ? emitRowWords(first, b.i64(0), zeros)
-                          : b.loop(b.i64(0), b.i64(image.groups()), 1, zeros,
-                                   [&](Value group, ValueRange before) {
-                                     Value base = b.rowAt(first, group, image.groupBytes());
-                                     Vectors partial =
-                                         emitRowWords(base, b.mulI(group, image.group), zeros);
-                                     Vectors next(before);
-                                     emitGroupTotals(base, group, m, 1, partial, next);
-                                     return next;
-                                   });
-    for (int64_t t = 0; t < width; ++t)
-      emitResults(row, m, b.addI(tile, t), channelScales(b.at(first, t * image.tileBytes())),
+  void emitRowTiles(Value row, ArrayRef<Value> tiles) {
+    SmallVector<Value> bases;
+    for (Value tile : tiles)
+      bases.push_back(weights(tile));
+    Vectors zeros(tiles.size() * vectors, zeroSum());
+    Vectors results =
+        isGrouped ? emitRowGroups(bases, zeros) : emitRowWords(bases, b.i64(0), zeros);
+    for (auto [t, tile] : llvm::enumerate(tiles))
+      emitResults(row, b.i64(0), tile, channelScales(bases[t]),
                   ArrayRef(results).slice(t * vectors, vectors));
   }
 
-  /// The words of one group (of all K where there are none), K in order.
-  Vectors emitRowWords(Value base, Value firstK, const Vectors &zeros) {
-    return b.loop(b.i64(0), b.i64(image.steps()), 1, zeros, [&](Value step, ValueRange before) {
+  /// All groups of the tiles at `tiles`, in order.
+  Vectors emitRowGroups(ArrayRef<Value> tiles, const Vectors &zeros) {
+    return b.loop(b.i64(0), b.i64(image.groups()), 1, zeros, [&](Value group, ValueRange before) {
+      SmallVector<Value> bases;
+      for (Value tile : tiles)
+        bases.push_back(b.rowAt(tile, group, image.groupBytes()));
+      Vectors partial = emitRowWords(bases, b.mulI(group, image.group), zeros);
+      for (Value base : bases)
+        prefetchLines(base, bytesAhead + image.codeBytes(), bytesAhead + image.groupBytes());
       Vectors next(before);
-      Vectors words = loadStep(b.rowAt(base, step, image.stepBytes()), zeros.size());
+      emitGroupTotals(bases, group, b.i64(0), 1, partial, next);
+      return next;
+    });
+  }
+
+  /// The words of one group (of all K where there are none), K in order.
+  Vectors emitRowWords(ArrayRef<Value> groups, Value firstK, const Vectors &zeros) {
+    return b.loop(b.i64(0), b.i64(image.steps()), 1, zeros, [&](Value step, ValueRange before) {
+      SmallVector<Value> bases;
+      for (Value group : groups)
+        bases.push_back(b.rowAt(group, step, image.stepBytes()));
+      Vectors words = loadStep(bases);
+      for (Value base : bases)
+        prefetchLines(base, bytesAhead, bytesAhead + image.stepBytes());
+      Vectors next(before);
       Value x = b.rowAt(staged, b.addI(firstK, b.mulI(step, image.kPack)), stagedBytes);
       if (isInt8)
         emitProducts(words, x, 1, next);
@@ -308,10 +347,9 @@ private:
     if (isDecoded)
       b.loop(b.i64(0), b.i64(steps), 1, [&](Value step) {
         Value from = b.rowAt(base, step, image.stepBytes());
-        Vectors words = loadStep(from, vectors);
+        Vectors words = loadStep(from);
         // The next panel arrives while this one's products are computed.
-        for (int64_t line = 0; line < image.stepBytes(); line += 64)
-          b.prefetch(b.at(from, steps * image.stepBytes() + line));
+        prefetchLines(from, steps * image.stepBytes(), (steps + 1) * image.stepBytes());
         Value to = b.rowAt(panel, step, image.kPack * totalsRow());
         for (int64_t i = 0; i < image.kPack; ++i)
           for (auto [v, operand] : llvm::enumerate(decodeWords(words, i)))

@@ -40,18 +40,26 @@ static kernel::ScheduleAttr makeSchedule(MLIRContext *context,
                                    others.empty() ? ArrayAttr() : builder.getArrayAttr(others));
 }
 
+/// Sums of a group, totals and words of each tile share the registers.
+static kernel::ScheduleAttr oneRowSchedule(MLIRContext *context, int64_t tiles, int64_t lanes) {
+  return makeSchedule(
+      context, {{"tile_m", 1}, {"rows", 1}, {"tiles", tiles}, {"block", 1 << 20}},
+      "one row: " + Twine(tiles * vectorsPerTile) + " accumulators of " + Twine(lanes) +
+          " lanes over " + Twine(tiles) +
+          " tiles hide the latency of an addition, and as many streams that of memory; "
+          "activations are staged once",
+      {"tiles = 1: " + std::to_string(vectorsPerTile) + " accumulators wait for each other",
+       "a decoded panel: one row would read it once"});
+}
+
 static kernel::ScheduleAttr gemmSchedule(kernel::GemmOp gemm, int64_t maxTokens,
                                          const CPUTarget &target) {
   WeightImage image(gemm.getWeight().getType());
   MLIRContext *context = gemm.getContext();
   int64_t lanes = target.vectorLanes, registers = target.avx512 ? 32 : 16;
+  int64_t oneRowTiles = target.avx512 ? 4 : 2;
   if (maxTokens == 1)
-    return makeSchedule(
-        context, {{"tile_m", 1}, {"rows", 1}, {"tiles", 2}, {"block", 1 << 20}},
-        "one row: " + Twine(2 * vectorsPerTile) + " accumulators of " + Twine(lanes) +
-            " lanes over two tiles hide the latency of an addition; activations are staged once",
-        {"tiles = 1: " + std::to_string(vectorsPerTile) + " accumulators wait for each other",
-         "a decoded panel: one row would read it once"});
+    return oneRowSchedule(context, oneRowTiles, lanes);
 
   // Weights, a product and the broadcast activation need the rest.
   int64_t largest = target.avx512 ? 12 : 6;
@@ -75,7 +83,8 @@ static kernel::ScheduleAttr gemmSchedule(kernel::GemmOp gemm, int64_t maxTokens,
   if (rows < wanted)
     rejected.push_back("rows = " + std::to_string(rows + tileM) + ": activations of K = " +
                        std::to_string(image.k) + " exceed 1 MiB of stack and second-level cache");
-  return makeSchedule(context, {{"tile_m", tileM}, {"rows", rows}, {"tiles", 2}, {"block", block}},
+  return makeSchedule(context,
+                      {{"tile_m", tileM}, {"rows", rows}, {"tiles", oneRowTiles}, {"block", block}},
                       reason, rejected);
 }
 

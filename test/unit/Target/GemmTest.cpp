@@ -152,11 +152,11 @@ protected:
   mlir::MLIRContext context;
 };
 
-/// How a plan cuts its rows.
+/// How a plan cuts its rows and tiles of channels.
 struct Tiling {
-  int64_t tileM, rows;
+  int64_t tileM, rows, tiles, block;
 };
-const Tiling tilings[] = {{1, 1}, {7, 7}, {6, 24}};
+const Tiling tilings[] = {{1, 1, 2, 2}, {1, 1, 4, 64}, {7, 7, 2, 2}, {6, 24, 2, 2}};
 
 /// y = x w^T + bias + residual, to float32.
 std::string planText(const Format &format, const Shape &shape, kernel::PackedType weight,
@@ -165,7 +165,7 @@ std::string planText(const Format &format, const Shape &shape, kernel::PackedTyp
   llvm::raw_string_ostream(packed) << weight;
   bool isCode = format.input == Input::int8 || format.input == Input::e4m3;
   return llvm::formatv(
-      R"(kernel.plan @p{5}_{3}_{1}_{2} max_tokens = 70 max_logit_rows = 70 {{
+      R"(kernel.plan @p{5}_{3}_{8}_{1}_{2} max_tokens = 70 max_logit_rows = 70 {{
   %x = kernel.alloc : memref<?x{2}x{0}>
   %s = kernel.alloc : memref<?xf32>
   %w = kernel.weight @w : {4}
@@ -173,7 +173,7 @@ std::string planText(const Format &format, const Shape &shape, kernel::PackedTyp
   %r = kernel.alloc : memref<?x{1}xbf16>
   %y = kernel.alloc : memref<?x{1}xf32>
   kernel.gemm ins(%x{6}, %w) extras(%b, %r) outs(%y) attributes {{
-    schedule = #kernel.schedule<{{tile_m = {5} : i64, rows = {3} : i64, tiles = 2 : i64, block = 2 : i64}, reason = "">}
+    schedule = #kernel.schedule<{{tile_m = {5} : i64, rows = {3} : i64, tiles = {8} : i64, block = {9} : i64}, reason = "">}
     epilogue {{
   ^bb0(%acc: f32, %b0: f32, %r0: bf16):
     %0 = arith.addf %acc, %b0 : f32
@@ -184,11 +184,11 @@ std::string planText(const Format &format, const Shape &shape, kernel::PackedTyp
 }
 )",
       elementOf(format.input), shape.n, shape.k, tiling.rows, packed, tiling.tileM,
-      isCode ? " scales %s" : "", isCode ? "memref<?xf32>, " : "");
+      isCode ? " scales %s" : "", isCode ? "memref<?xf32>, " : "", tiling.tiles, tiling.block);
 }
 
 constexpr int64_t maxTokens = 70;
-const Shape shapes[] = {{96, 128}, {77, 256}};
+const Shape shapes[] = {{300, 128}, {77, 256}};
 
 TEST_P(GemmTest, MatchesFloat64WhateverTheTiles) {
   const auto &[format, targetName] = GetParam();
