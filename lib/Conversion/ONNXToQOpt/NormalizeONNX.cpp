@@ -103,7 +103,7 @@ Decomposition findDecomposition(NodeOp node) {
 /// In program order, so that the shapes of a node's operands, which are made of
 /// primitive nodes by then, can be asked for.
 void decomposeNodes(func::FuncOp func) {
-  Evaluator evaluator;
+  Evaluator evaluator(shapeOptions());
   llvm::Expected<GraphInputs> inputs = GraphInputs::find(func);
   if (inputs) {
     inputs->bind(evaluator, {2, 3, 5});

@@ -88,7 +88,7 @@ LogicalResult Raiser::checkShapes() {
   for (StepShape step : probes) {
     if (inputs.pasts.empty())
       step.past = 0;
-    Evaluator evaluator;
+    Evaluator evaluator(shapeOptions());
     inputs.bind(evaluator, step);
     for (Operation &op : source.front().without_terminator())
       for (Value value : op.getResults()) {

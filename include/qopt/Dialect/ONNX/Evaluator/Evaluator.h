@@ -39,6 +39,14 @@ struct EvaluatorOptions {
   int64_t maxElements = INT64_MAX;
 };
 
+/// For who asks for shapes alone: the values that shapes are made of are small.
+inline EvaluatorOptions shapeOptions() {
+  EvaluatorOptions options;
+  options.maxBytes = int64_t(16) << 20;
+  options.maxElements = 1 << 16;
+  return options;
+}
+
 class Evaluator {
 public:
   explicit Evaluator(EvaluatorOptions options = {}) : options(options) {}
