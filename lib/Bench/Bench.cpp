@@ -82,18 +82,42 @@ std::vector<Sequence> newSequences(Executor &executor, uint32_t count) {
   return sequences;
 }
 
-/// One token of every sequence, and the next one chosen greedily.
-Status decodeStep(Executor &executor, std::vector<Sequence> &sequences) {
-  std::vector<int32_t> tokens;
-  std::vector<Chunk> chunks;
-  tokens.reserve(sequences.size());
-  for (Sequence &sequence : sequences) {
-    tokens.push_back(tokenAt(executor.model(), sequence.length()));
-    chunks.push_back({&sequence, {&tokens.back(), 1}, LogitRows::last});
+/// Decodes as an engine does whose requests all go on: the next token of every sequence is
+/// chosen greedily, and the next step started before it is read where the executor can.
+class DecodeLoop {
+public:
+  DecodeLoop(Executor &executor, std::vector<Sequence> &sequences)
+      : executor(executor), sequences(sequences), samplings(sequences.size()) {}
+
+  /// One token of every sequence.
+  Status step() {
+    if (!isUnderWay)
+      if (Status status = start(); !status)
+        return status;
+    Result<bool> next = executor.startNext(samplings);
+    if (!next)
+      return next.status();
+    isUnderWay = *next;
+    return executor.finish().status();
   }
-  std::vector<Sampling> samplings(chunks.size());
-  return executor.sample(chunks, samplings).status();
-}
+
+private:
+  Status start() {
+    std::vector<int32_t> tokens;
+    std::vector<Chunk> chunks;
+    tokens.reserve(sequences.size());
+    for (Sequence &sequence : sequences) {
+      tokens.push_back(tokenAt(executor.model(), sequence.length()));
+      chunks.push_back({&sequence, {&tokens.back(), 1}, LogitRows::last});
+    }
+    return executor.start(chunks, samplings);
+  }
+
+  Executor &executor;
+  std::vector<Sequence> &sequences;
+  std::vector<Sampling> samplings;
+  bool isUnderWay = false;
+};
 
 } // namespace
 
@@ -133,19 +157,20 @@ Ceilings qopt::measureCeilings(const Model &model, unsigned threads) {
 
 Result<Timing> qopt::benchDecode(const Model &model, const BenchOptions &options) {
   uint64_t steps = uint64_t(options.repeat) * options.tokens;
-  Result<Executor> executor = createExecutor(model, options, options.context + steps + 1);
+  Result<Executor> executor = createExecutor(model, options, options.context + steps + 2);
   if (!executor)
     return executor.status();
   std::vector<Sequence> sequences = newSequences(*executor, options.batch);
   if (Status status = prefill(*executor, sequences, textOf(model, options.context), false); !status)
     return status;
-  if (Status status = decodeStep(*executor, sequences); !status) // warm
+  DecodeLoop loop(*executor, sequences);
+  if (Status status = loop.step(); !status) // warm
     return status;
   std::vector<double> times;
   for (uint32_t i = 0; i < options.repeat; ++i) {
     Result<double> seconds = timed([&]() -> Status {
       for (uint32_t token = 0; token < options.tokens; ++token)
-        if (Status status = decodeStep(*executor, sequences); !status)
+        if (Status status = loop.step(); !status)
           return status;
       return Status::ok();
     });
@@ -157,8 +182,8 @@ Result<Timing> qopt::benchDecode(const Model &model, const BenchOptions &options
   timing.seconds = median(times);
   timing.fastestSeconds = *std::min_element(times.begin(), times.end());
   timing.tokensPerSecond = options.batch / timing.seconds;
-  timing.work =
-      workOf(model.manifest().model(), model.program(), {options.batch, options.context + 1 + steps / 2, 1, options.batch});
+  timing.work = workOf(model.manifest().model(), model.program(),
+                       {options.batch, options.context + 1 + steps / 2, 1, options.batch});
   return timing;
 }
 
@@ -182,7 +207,8 @@ Result<Timing> qopt::benchPrefill(const Model &model, const BenchOptions &option
   timing.tokensPerSecond = double(options.batch) * options.tokens / timing.seconds;
   for (uint64_t first = 0; first < options.tokens; first += executor->maxStepTokens()) {
     uint64_t count = std::min<uint64_t>(executor->maxStepTokens(), options.tokens - first);
-    Work step = workOf(model.manifest().model(), model.program(), {1, first, count, first + count == options.tokens});
+    Work step = workOf(model.manifest().model(), model.program(),
+                       {1, first, count, first + count == options.tokens});
     for (uint32_t i = 0; i < options.batch; ++i)
       timing.work += step;
   }

@@ -17,7 +17,7 @@
 ///   status = (*device)->copyToHost(result, x->address());
 ///
 /// A device may be used from any thread; what different threads ask for runs one
-/// after the other. Launches, replays, copies to the device and zeroing are done
+/// after the other. Launches, replays, copies and zeroing are done
 /// in their order, and may still run when the call returns: their host bytes must
 /// stay unchanged until copyToHost() or synchronize() returns, and errors may
 /// only show there.
@@ -140,6 +140,14 @@ public:
   virtual ~Recording() = default;
 };
 
+/// A copy to the host that is under way.
+class PendingCopy {
+public:
+  virtual ~PendingCopy() = default;
+  /// Returns when the bytes are there, though later work may still run.
+  virtual Status wait() = 0;
+};
+
 class Device {
 public:
   virtual ~Device() = default;
@@ -171,6 +179,11 @@ public:
   virtual Status copyRowsToDevice(uint64_t to, const std::byte *from, uint64_t rows,
                                   uint64_t rowBytes, uint64_t stride) = 0;
   virtual Status copyToHost(std::span<std::byte> to, uint64_t from) = 0;
+  /// As copyToHost(), to memory of allocateHost(), but returns at once.
+  virtual Result<std::unique_ptr<PendingCopy>> startCopyToHost(std::span<std::byte> to,
+                                                               uint64_t from) = 0;
+  /// Within the device, in the order of launches.
+  virtual Status copy(uint64_t to, uint64_t from, uint64_t bytes) = 0;
   virtual Status zero(uint64_t address, uint64_t bytes) = 0;
 
   /// Device memory as the host sees it, or null where it can't: then copy.

@@ -80,6 +80,9 @@ struct Request {
 struct EngineOptions {
   ExecutorOptions executor;
   uint32_t maxStepTokens = 0; ///< tokens of a step; 0: what the largest plan takes
+  /// Gives the device a decode step before the tokens of the last one are known to the host,
+  /// where it has tokens of its own. Changes no token.
+  bool lookAhead = true;
 };
 
 /// Counts since the engine was made. A step with any prompt token counts as

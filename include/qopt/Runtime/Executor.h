@@ -122,6 +122,17 @@ public:
   /// have no finite maximum. Valid until the next step.
   Result<std::span<const SampledToken>> sample(std::span<const Chunk> chunks,
                                                std::span<const Sampling> samplings);
+  /// sample() in two halves: start() gives the device the step, finish() waits for the tokens
+  /// of the step that was started first.
+  Status start(std::span<const Chunk> chunks, std::span<const Sampling> samplings);
+  Result<std::span<const SampledToken>> finish();
+  /// Starts the decode step that continues the one which is under way: the same sequences,
+  /// each with the token that is chosen for it, which the host needn't know. Returns false,
+  /// and starts nothing, where that can't be: the last step is no decode step or its tokens
+  /// are chosen by the host, two steps are under way, pages or the context are used up, or a
+  /// sampling has a penalty, for which the history would have to be known.
+  Result<bool> startNext(std::span<const Sampling> samplings);
+
   /// Seconds that the host took to choose the last step's tokens; 0 if the device did.
   double hostSampleSeconds() const;
 

@@ -94,18 +94,18 @@ Result<CUmodule> CUDACode::module(const KernelEntry &entry) {
 }
 
 /// The driver reads as many parameters as the kernel has: a kernel with others
-/// than the plan says would read beyond them.
+/// than the plan says would read beyond them. Its number isn't known, and asking for one too
+/// many is an error that tools report: a kernel with more finds zeros (CUDADevice::launchOne).
 Status CUDACode::checkParameters(Kernel &kernel, const LaunchCommand &command) {
   size_t args = command.args.size(), maps = command.maps.size();
   if (!driver_.cuFuncGetParamInfo || (kernel.args == args && kernel.maps == maps && args > 0))
     return Status::ok();
-  for (size_t i = 0; i <= args + maps; ++i) {
+  for (size_t i = 0; i < args + maps; ++i) {
     // Offsets are the driver's matter: it pads so that a map is aligned in its bank.
     size_t offset = 0, size = 0;
     bool exists = driver_.cuFuncGetParamInfo(kernel.function, i, &offset, &size) == success;
     size_t expected = i < args ? sizeof(uint64_t) : sizeof(EncodedTensorMap);
-    bool fits = i == args + maps ? !exists : exists && size == expected;
-    if (!fits)
+    if (!exists || size != expected)
       return Status::invalid("kernel " + quoted(nameOf(command)) +
                              " has other parameters than the " + std::to_string(args) +
                              " arguments and " + std::to_string(maps) +

@@ -19,6 +19,8 @@ using namespace qopt::cuda;
 namespace {
 
 constexpr uint64_t memoryAlignment = 256;
+/// Zeros behind a launch's parameters, for a kernel that has more than the plan says.
+constexpr size_t spareParameters = 512;
 
 /// A graph, or the launches themselves where each is to be waited for.
 class CUDARecording : public Recording {
@@ -71,6 +73,36 @@ private:
   CUevent start = nullptr, end = nullptr;
 };
 
+/// What waiting for the GPU's work found.
+Status withHint(const Status &status, bool debugSync) {
+  if (status || debugSync)
+    return status;
+  return Status(status.code(),
+                status.message() + "; with QOPT_DEBUG_SYNC=1 the error names the kernel");
+}
+
+/// A copy to the host, and an event behind it.
+class CUDACopy : public PendingCopy {
+public:
+  CUDACopy(const CUDAContext &context, bool debugSync) : context(context), debugSync(debugSync) {}
+  ~CUDACopy() override {
+    if (event && context.enter())
+      context.driver().cuEventDestroy(event);
+  }
+
+  Status wait() override {
+    if (Status status = context.enter(); !status)
+      return status;
+    return withHint(
+        context.driver().check(context.driver().cuEventSynchronize(event), "the GPU's work"),
+        debugSync);
+  }
+
+  const CUDAContext &context;
+  bool debugSync;
+  CUevent event = nullptr;
+};
+
 /// Which of a kernel's code the GPU runs, and how it is launched.
 struct CodeUse {
   std::string name;             ///< of the architecture, sm_90a
@@ -108,6 +140,9 @@ public:
   Status copyRowsToDevice(uint64_t to, const std::byte *from, uint64_t rows, uint64_t rowBytes,
                           uint64_t stride) override;
   Status copyToHost(std::span<std::byte> to, uint64_t from) override;
+  Result<std::unique_ptr<PendingCopy>> startCopyToHost(std::span<std::byte> to,
+                                                       uint64_t from) override;
+  Status copy(uint64_t to, uint64_t from, uint64_t bytes) override;
   Status zero(uint64_t address, uint64_t bytes) override;
   const std::byte *hostView(uint64_t) const override { return nullptr; }
   Result<std::unique_ptr<DeviceCode>> load(std::span<const std::byte> bytes,
@@ -132,6 +167,7 @@ private:
   Result<CUgraph> capture(CUDACode &code, std::span<const LaunchCommand> line);
   Status replayLocked(const CUDARecording &recording);
   Status waitLocked();
+  Status copyToHostLocked(std::span<std::byte> to, uint64_t from);
 
   std::unique_ptr<CUDAContext> context_;
   const CUDADriver &driver_;
@@ -242,13 +278,46 @@ Status CUDADevice::copyToHost(std::span<std::byte> to, uint64_t from) {
   std::lock_guard lock(mutex_);
   if (Status status = context_->enter(); !status)
     return status;
-  if (!to.empty())
-    if (Status status =
-            driver_.check(driver_.cuMemcpyDtoHAsync(to.data(), from, to.size(), context_->stream()),
-                          "cuMemcpyDtoHAsync");
-        !status)
-      return status;
+  if (Status status = copyToHostLocked(to, from); !status)
+    return status;
   return waitLocked();
+}
+
+Status CUDADevice::copyToHostLocked(std::span<std::byte> to, uint64_t from) {
+  if (to.empty())
+    return Status::ok();
+  return driver_.check(driver_.cuMemcpyDtoHAsync(to.data(), from, to.size(), context_->stream()),
+                       "cuMemcpyDtoHAsync");
+}
+
+Result<std::unique_ptr<PendingCopy>> CUDADevice::startCopyToHost(std::span<std::byte> to,
+                                                                 uint64_t from) {
+  constexpr unsigned withoutTiming = 2;
+  std::lock_guard lock(mutex_);
+  if (Status status = context_->enter(); !status)
+    return status;
+  auto copy = std::make_unique<CUDACopy>(*context_, debugSync_);
+  if (Status status =
+          driver_.check(driver_.cuEventCreate(&copy->event, withoutTiming), "cuEventCreate");
+      !status)
+    return status;
+  if (Status status = copyToHostLocked(to, from); !status)
+    return status;
+  if (Status status =
+          driver_.check(driver_.cuEventRecord(copy->event, context_->stream()), "cuEventRecord");
+      !status)
+    return status;
+  return std::unique_ptr<PendingCopy>(std::move(copy));
+}
+
+Status CUDADevice::copy(uint64_t to, uint64_t from, uint64_t bytes) {
+  if (bytes == 0)
+    return Status::ok();
+  std::lock_guard lock(mutex_);
+  if (Status status = context_->enter(); !status)
+    return status;
+  return driver_.check(driver_.cuMemcpyDtoDAsync(to, from, bytes, context_->stream()),
+                       "cuMemcpyDtoDAsync");
 }
 
 Result<double> CUDADevice::timeCopy(uint64_t to, uint64_t from, uint64_t bytes) {
@@ -278,13 +347,7 @@ Status CUDADevice::synchronize() {
   return waitLocked();
 }
 
-Status CUDADevice::waitLocked() {
-  Status status = context_->synchronize();
-  if (status || debugSync_)
-    return status;
-  return Status(status.code(),
-                status.message() + "; with QOPT_DEBUG_SYNC=1 the error names the kernel");
-}
+Status CUDADevice::waitLocked() { return withHint(context_->synchronize(), debugSync_); }
 
 //===----------------------------------------------------------------------===//
 // Code and launches
@@ -330,7 +393,7 @@ Status CUDADevice::launchOne(CUDACode &code, const LaunchCommand &command) {
     return function.status();
   std::vector<EncodedTensorMap> maps(command.maps.size());
   std::vector<void *> parameters;
-  parameters.reserve(command.args.size() + maps.size());
+  parameters.reserve(command.args.size() + maps.size() + spareParameters);
   for (const uint64_t &arg : command.args)
     parameters.push_back(const_cast<uint64_t *>(&arg));
   for (size_t i = 0; i < maps.size(); ++i) {
@@ -338,14 +401,24 @@ Status CUDADevice::launchOne(CUDACode &code, const LaunchCommand &command) {
       return status;
     parameters.push_back(&maps[i]);
   }
+  static const EncodedTensorMap zeros = {};
+  parameters.insert(parameters.end(), spareParameters,
+                    const_cast<EncodedTensorMap *>(&zeros)); // the driver only reads them
   // The kernel may start while its predecessor ends, where it waits for it itself.
   LaunchAttribute overlap{};
   overlap.id = launchProgrammaticSerialization;
   overlap.value = 1;
   const LaunchGrid &grid = command.grid;
-  LaunchConfig config{grid.x,   grid.y, grid.z,           grid.threads,
-                      1,        1,      grid.sharedBytes, context_->stream(),
-                      &overlap, use_.mayOverlap() ? 1u : 0u};
+  LaunchConfig config{grid.x,
+                      grid.y,
+                      grid.z,
+                      grid.threads,
+                      1,
+                      1,
+                      grid.sharedBytes,
+                      context_->stream(),
+                      &overlap,
+                      use_.mayOverlap() ? 1u : 0u};
   return driver_.check(driver_.cuLaunchKernelEx(&config, *function, parameters.data(), nullptr),
                        "cuLaunchKernelEx");
 }

@@ -12,9 +12,21 @@
 #include <algorithm>
 #include <cassert>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 
 using namespace qopt;
+
+namespace {
+
+/// A step that the device has, and whose tokens aren't known yet.
+struct StepUnderWay {
+  std::vector<RequestState *> rows; ///< of its logits; null: the request is over
+  bool isDecode = false;
+  uint32_t promptTokens = 0;
+};
+
+} // namespace
 
 struct Engine::State {
   State(Executor executor, uint32_t maxTokens)
@@ -24,8 +36,10 @@ struct Engine::State {
   Executor executor;
   Scheduler scheduler;
   std::vector<int32_t> eos;
+  bool lookAhead = true;
   std::vector<Chunk> chunks;
-  std::vector<Sampling> samplings; ///< of the chunks whose logits are wanted
+  std::vector<Sampling> samplings;   ///< of the chunks whose logits are wanted
+  std::deque<StepUnderWay> underWay; ///< at most two
 
   // What other threads touch.
   mutable std::mutex mutex;
@@ -38,7 +52,11 @@ struct Engine::State {
 
   Status check(const Request &request) const;
   void takeInbox();
-  void commit(const std::vector<Scheduled> &step, std::span<const SampledToken> sampled);
+  Status start(const std::vector<Scheduled> &step);
+  Status startNext();
+  bool goesOn(const RequestState &request) const;
+  void commit(const StepUnderWay &step, std::span<const SampledToken> sampled);
+  std::unique_ptr<RequestState> remove(RequestId id);
   void commitToken(RequestState &state, const SampledToken &sampled);
   FinishReason finishOf(const RequestState &state) const;
   void finish(RequestId id);
@@ -76,6 +94,7 @@ Result<Engine> Engine::create(Model model, const EngineOptions &options) {
                          " tokens, expected at most the largest plan's " + std::to_string(most));
   auto state = std::make_unique<State>(std::move(*executor),
                                        options.maxStepTokens ? options.maxStepTokens : most);
+  state->lookAhead = options.lookAhead;
   for (uint32_t id : model.manifest().generation().eos_ids())
     state->eos.push_back(static_cast<int32_t>(id));
   return Engine(std::move(state));
@@ -130,36 +149,78 @@ bool Engine::wait(std::chrono::milliseconds timeout) const {
   return state_->arrived.wait_for(lock, timeout, [&] { return state_->unfinished > 0; });
 }
 
+/// Gives the device what the scheduler chose.
+Status Engine::State::start(const std::vector<Scheduled> &step) {
+  chunks.clear();
+  samplings.clear();
+  StepUnderWay started;
+  started.isDecode = true;
+  for (const Scheduled &part : step) {
+    RequestState &request = *part.state;
+    std::span tokens(request.tokens);
+    chunks.push_back({&request.sequence, tokens.subspan(request.sequence.length(), part.tokens),
+                      part.last() ? LogitRows::last : LogitRows::none});
+    if (part.last()) {
+      samplings.push_back({request.request.sampling, tokens, tokens.size()});
+      started.rows.push_back(&request);
+    }
+    if (!request.decodes()) {
+      started.isDecode = false;
+      started.promptTokens += part.tokens;
+    }
+  }
+  if (Status status = executor.start(chunks, samplings); !status)
+    return status;
+  underWay.push_back(std::move(started));
+  return Status::ok();
+}
+
+/// Whether a request takes another token after the one that is under way, unless that one
+/// ends it.
+bool Engine::State::goesOn(const RequestState &request) const {
+  return request.tokens.size() + 1 < request.maxLength;
+}
+
+/// Gives the device the decode step that continues the one under way, before its tokens are
+/// known, if nobody else wants to run. A request that its token ends wastes its row.
+Status Engine::State::startNext() {
+  const StepUnderWay &last = underWay.front();
+  if (!lookAhead || underWay.size() != 1 || !last.isDecode || scheduler.isAwaited())
+    return Status::ok();
+  samplings.clear();
+  for (const RequestState *request : last.rows) {
+    if (!request || !goesOn(*request))
+      return Status::ok();
+    // The history with the token that isn't known: only its length is looked at.
+    samplings.push_back({request->request.sampling, {}, request->tokens.size() + 1});
+  }
+  Result<bool> started = executor.startNext(samplings);
+  if (!started)
+    return started.status();
+  if (*started)
+    underWay.push_back({last.rows, true, 0});
+  return Status::ok();
+}
+
 Result<bool> Engine::step() {
   State &state = *state_;
   Timer timer;
   state.takeInbox();
-  const std::vector<Scheduled> &step = state.scheduler.schedule();
-  if (step.empty())
-    return busy();
-
-  state.chunks.clear();
-  state.samplings.clear();
-  bool decode = true;
-  uint32_t promptTokens = 0;
-  for (const Scheduled &part : step) {
-    RequestState &request = *part.state;
-    std::span tokens(request.tokens);
-    state.chunks.push_back({&request.sequence,
-                            tokens.subspan(request.sequence.length(), part.tokens),
-                            part.last() ? LogitRows::last : LogitRows::none});
-    if (part.last())
-      state.samplings.push_back({request.request.sampling, tokens, tokens.size()});
-    if (!request.decodes()) {
-      decode = false;
-      promptTokens += part.tokens;
-    }
+  if (state.underWay.empty()) {
+    const std::vector<Scheduled> &step = state.scheduler.schedule();
+    if (step.empty())
+      return busy();
+    if (Status status = state.start(step); !status)
+      return status;
   }
-  Result<std::span<const SampledToken>> sampled =
-      state.executor.sample(state.chunks, state.samplings);
+  if (Status status = state.startNext(); !status)
+    return status;
+  Result<std::span<const SampledToken>> sampled = state.executor.finish();
   if (!sampled)
     return sampled.status();
 
+  StepUnderWay step = std::move(state.underWay.front());
+  state.underWay.pop_front();
   uint64_t before = state.statistics.generatedTokens;
   Timer sampling;
   state.commit(step, *sampled);
@@ -168,11 +229,11 @@ Result<bool> Engine::step() {
   std::lock_guard lock(state.mutex);
   EngineStatistics &statistics = state.statistics;
   statistics.sampleSeconds += sampleSeconds;
-  statistics.promptTokens += promptTokens;
+  statistics.promptTokens += step.promptTokens;
   statistics.preemptions = state.scheduler.preemptions();
-  (decode ? statistics.decodeSteps : statistics.prefillSteps) += 1;
-  (decode ? statistics.decodeSeconds : statistics.prefillSeconds) += timer.lap();
-  if (decode)
+  (step.isDecode ? statistics.decodeSteps : statistics.prefillSteps) += 1;
+  (step.isDecode ? statistics.decodeSeconds : statistics.prefillSeconds) += timer.lap();
+  if (step.isDecode)
     statistics.decodeTokens += statistics.generatedTokens - before;
   assert((!state.scheduler.empty() || state.executor.freePages() == state.executor.pages()) &&
          "an idle engine holds pages");
@@ -190,7 +251,7 @@ void Engine::State::takeInbox() {
     ends.swap(cancelled);
   }
   for (RequestId id : ends) {
-    std::unique_ptr<RequestState> state = scheduler.remove(id);
+    std::unique_ptr<RequestState> state = remove(id);
     if (!state)
       continue;
     TokenEvent event{id,
@@ -205,11 +266,20 @@ void Engine::State::takeInbox() {
   }
 }
 
-void Engine::State::commit(const std::vector<Scheduled> &step,
-                           std::span<const SampledToken> sampled) {
-  for (size_t i = 0, row = 0; i < step.size(); ++i)
-    if (chunks[i].logits != LogitRows::none)
-      commitToken(*step[i].state, sampled[row++]);
+/// Takes a request out. Steps under way still run its row, in pages that are given back: what
+/// they write comes before the pages are zeroed for another request.
+std::unique_ptr<RequestState> Engine::State::remove(RequestId id) {
+  std::unique_ptr<RequestState> state = scheduler.remove(id);
+  for (StepUnderWay &step : underWay)
+    std::replace(step.rows.begin(), step.rows.end(), state.get(),
+                 static_cast<RequestState *>(nullptr));
+  return state;
+}
+
+void Engine::State::commit(const StepUnderWay &step, std::span<const SampledToken> sampled) {
+  for (size_t row = 0; row < step.rows.size(); ++row)
+    if (step.rows[row])
+      commitToken(*step.rows[row], sampled[row]);
 }
 
 void Engine::State::commitToken(RequestState &state, const SampledToken &sampled) {
@@ -233,7 +303,7 @@ void Engine::State::commitToken(RequestState &state, const SampledToken &sampled
   bool goOn = !state.request.onToken || state.request.onToken(event);
   if (event.finish == FinishReason::none && goOn)
     return;
-  scheduler.remove(state.id);
+  remove(event.request);
   finish(event.request);
 }
 

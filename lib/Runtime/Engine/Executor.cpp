@@ -13,6 +13,7 @@
 #include "qopt/Runtime/Artifact/manifest.pb.h"
 #include <algorithm>
 #include <cassert>
+#include <deque>
 
 using namespace qopt;
 
@@ -37,8 +38,29 @@ static uint64_t logitRowsOf(std::span<const Chunk> chunks) {
   return rows;
 }
 
+namespace {
+
+/// A step that is under way.
+struct StartedStep {
+  PlanLine *plan = nullptr;
+  std::vector<Sequence *> sequences;
+  std::vector<Sampling> samplings;               ///< of its logit rows
+  std::unique_ptr<PendingCopy> tokens, logprobs; ///< null: nothing is copied
+  HostMemory *host = nullptr; ///< int32 tokens [R], float32 log-probabilities [R]
+  bool decodes = false;       ///< a token, with logits, of each sequence
+};
+
+bool wantsLogprob(const Sampling &sampling) { return sampling.params.logprobs; }
+bool hasPenalty(const Sampling &sampling) { return sampling.params.repetitionPenalty != 1; }
+
+} // namespace
+
 struct Executor::State {
   explicit State(Model model) : model(std::move(model)) {}
+  ~State() {
+    if (!started.empty()) // they use the memory
+      (void)model.device().synchronize();
+  }
 
   Model model;
   uint32_t maxContext = 0;
@@ -50,7 +72,9 @@ struct Executor::State {
   std::vector<PlanLine> mixedPlans, decodePlans; ///< ascending max_tokens
   bool recordings = true;
   uint64_t steps = 0;
-  HostMemory hostOutputs; ///< only where the host can't see the arena
+  HostMemory hostOutputs;          ///< only where the host can't see the arena
+  std::deque<StartedStep> started; ///< and not finished; at most two
+  HostMemory hostSampled[2];       ///< of steps that are under way, in turn
   Sampler sampler;
   std::vector<SampledToken> sampled; ///< of the last step
   double hostSampleSeconds = 0;
@@ -66,7 +90,11 @@ struct Executor::State {
   PlanLine &choosePlan(uint64_t tokens, uint64_t logitRows, bool decode);
   template <typename T> Result<std::span<const T>> read(uint64_t offset, size_t count);
   Result<std::span<const float>> readLogits(const PlanLine &plan, uint64_t rows);
-  Status readSampled(const PlanLine &plan, std::span<const Sampling> samplings);
+  Status begin(std::span<const Chunk> chunks, std::span<const Sampling> samplings);
+  Result<bool> beginNext(std::span<const Sampling> samplings);
+  Status copySampled(StartedStep &step);
+  Status takeSampled(const StartedStep &step);
+  Status end(const StartedStep &step);
   void sampleOnHost(std::span<const float> logits, std::span<const Sampling> samplings);
 };
 
@@ -198,22 +226,44 @@ Result<std::span<const float>> Executor::State::readLogits(const PlanLine &plan,
   return read<float>(plan.logitsOffset(), rows * model.vocabularySize());
 }
 
-/// Log-probabilities only where somebody asks for them.
-Status Executor::State::readSampled(const PlanLine &plan, std::span<const Sampling> samplings) {
-  auto tokens = read<int32_t>(plan.tokensOffset(), samplings.size());
-  if (!tokens)
-    return tokens.status();
-  for (size_t i = 0; i < samplings.size(); ++i)
-    sampled[i].token = (*tokens)[i];
-  auto wantsLogprob = [](const Sampling &sampling) { return sampling.params.logprobs; };
-  if (std::none_of(samplings.begin(), samplings.end(), wantsLogprob))
+/// Has the tokens copied as soon as they are chosen; log-probabilities only where somebody
+/// asks for them.
+Status Executor::State::copySampled(StartedStep &step) {
+  Device &device = model.device();
+  const uint64_t rows = step.samplings.size(), bytes = rows * sizeof(int32_t);
+  step.host = &hostSampled[steps % 2];
+  if (step.host->bytes().size() < 2 * bytes) {
+    Result<HostMemory> larger = device.allocateHost(3 * bytes);
+    if (!larger)
+      return larger.status();
+    *step.host = std::move(*larger);
+  }
+  auto copy = [&](uint64_t offset, uint64_t at, std::unique_ptr<PendingCopy> &pending) -> Status {
+    auto copied =
+        device.startCopyToHost(step.host->bytes().subspan(at, bytes), arena.address() + offset);
+    if (!copied)
+      return copied.status();
+    pending = std::move(*copied);
     return Status::ok();
-  auto logprobs = read<float>(plan.logprobsOffset(), samplings.size());
-  if (!logprobs)
-    return logprobs.status();
-  for (size_t i = 0; i < samplings.size(); ++i)
-    if (wantsLogprob(samplings[i]))
-      sampled[i].logprob = (*logprobs)[i];
+  };
+  Status status = copy(step.plan->tokensOffset(), 0, step.tokens);
+  if (status && std::any_of(step.samplings.begin(), step.samplings.end(), wantsLogprob))
+    status = copy(step.plan->logprobsOffset(), bytes, step.logprobs);
+  return status;
+}
+
+Status Executor::State::takeSampled(const StartedStep &step) {
+  for (PendingCopy *copy : {step.tokens.get(), step.logprobs.get()})
+    if (copy)
+      if (Status status = copy->wait(); !status)
+        return status;
+  auto tokens = reinterpret_cast<const int32_t *>(step.host->bytes().data());
+  auto logprobs = reinterpret_cast<const float *>(tokens + step.samplings.size());
+  for (size_t i = 0; i < step.samplings.size(); ++i) {
+    sampled[i].token = tokens[i];
+    if (wantsLogprob(step.samplings[i]))
+      sampled[i].logprob = logprobs[i];
+  }
   return Status::ok();
 }
 
@@ -309,6 +359,8 @@ bool Executor::reserve(Sequence &sequence, uint32_t tokens) {
 Result<std::span<const float>> Executor::step(std::span<const Chunk> chunks) {
   if (chunks.empty())
     return std::span<const float>();
+  if (!state_->started.empty())
+    return Status::usage("a step is under way");
   Result<PlanLine *> plan = state_->run(chunks, {});
   if (!plan)
     return plan.status();
@@ -318,30 +370,111 @@ Result<std::span<const float>> Executor::step(std::span<const Chunk> chunks) {
   return logits;
 }
 
-Result<std::span<const SampledToken>> Executor::sample(std::span<const Chunk> chunks,
-                                                       std::span<const Sampling> samplings) {
-  State &state = *state_;
+Status Executor::State::begin(std::span<const Chunk> chunks, std::span<const Sampling> samplings) {
+  Result<PlanLine *> plan = run(chunks, samplings);
+  if (!plan)
+    return plan.status();
+  StartedStep step;
+  step.plan = *plan;
+  step.samplings.assign(samplings.begin(), samplings.end());
+  step.decodes = (*plan)->isDecode();
+  for (const Chunk &chunk : chunks) {
+    step.sequences.push_back(chunk.sequence);
+    step.decodes &= chunk.logits != LogitRows::none;
+  }
+  if ((*plan)->samples())
+    if (Status status = copySampled(step); !status)
+      return status;
+  commit(chunks);
+  started.push_back(std::move(step));
+  return Status::ok();
+}
+
+Result<bool> Executor::State::beginNext(std::span<const Sampling> samplings) {
+  if (started.size() != 1)
+    return false;
+  const StartedStep &last = started.front();
+  if (!last.decodes || !last.plan->samples() || model.device().hostView(arena.address()) ||
+      samplings.size() != last.sequences.size() ||
+      std::any_of(samplings.begin(), samplings.end(), hasPenalty))
+    return false;
+  for (Sequence *sequence : last.sequences)
+    if (sequence->length_ >= maxContext || !reserve(*sequence, 1))
+      return false;
+  ++steps;
+  constexpr int32_t unknown = 0;
+  std::vector<Chunk> chunks;
+  for (Sequence *sequence : last.sequences)
+    chunks.push_back({sequence, {&unknown, 1}, LogitRows::last});
+  StartedStep next;
+  next.plan = last.plan;
+  next.sequences = last.sequences;
+  next.samplings.assign(samplings.begin(), samplings.end());
+  next.decodes = true;
+  fill(chunks, samplings, *next.plan);
+  Device &device = model.device();
+  Status status = inputs.upload(device);
+  if (status)
+    status = inputs.takeTokens(device, arena.address() + next.plan->tokensOffset());
+  if (status)
+    status = next.plan->run(model, inputs, recordings);
+  if (status)
+    status = copySampled(next);
+  if (!status)
+    return status;
+  commit(chunks);
+  started.push_back(std::move(next));
+  return true;
+}
+
+/// Fills `sampled`.
+Status Executor::State::end(const StartedStep &step) {
+  sampled.assign(step.samplings.size(), {});
+  if (step.plan->samples())
+    return takeSampled(step);
+  auto logits = readLogits(*step.plan, step.samplings.size());
+  if (!logits)
+    return logits.status();
+  sampleOnHost(*logits, step.samplings);
+  return Status::ok();
+}
+
+Status Executor::start(std::span<const Chunk> chunks, std::span<const Sampling> samplings) {
   uint64_t rows = logitRowsOf(chunks);
   if (samplings.size() != rows)
     return Status::usage("a step of " + std::to_string(rows) + " logit rows has " +
                          std::to_string(samplings.size()) + " samplings, expected one for each");
-  state.sampled.assign(rows, {});
-  if (chunks.empty())
-    return std::span<const SampledToken>();
-  Result<PlanLine *> plan = state.run(chunks, samplings);
-  if (!plan)
-    return plan.status();
-  if ((*plan)->samples()) {
-    if (Status status = state.readSampled(**plan, samplings); !status)
-      return status;
-  } else {
-    auto logits = state.readLogits(**plan, rows);
-    if (!logits)
-      return logits.status();
-    state.sampleOnHost(*logits, samplings);
-  }
-  state.commit(chunks);
+  if (chunks.empty() || !state_->started.empty())
+    return Status::usage(chunks.empty() ? "a step has no chunks" : "a step is under way");
+  return state_->begin(chunks, samplings);
+}
+
+Result<bool> Executor::startNext(std::span<const Sampling> samplings) {
+  return state_->beginNext(samplings);
+}
+
+Result<std::span<const SampledToken>> Executor::finish() {
+  State &state = *state_;
+  if (state.started.empty())
+    return Status::usage("no step is under way");
+  StartedStep step = std::move(state.started.front());
+  state.started.pop_front();
+  if (Status status = state.end(step); !status)
+    return status;
   return std::span<const SampledToken>(state.sampled);
+}
+
+Result<std::span<const SampledToken>> Executor::sample(std::span<const Chunk> chunks,
+                                                       std::span<const Sampling> samplings) {
+  if (chunks.empty() && samplings.empty())
+    return std::span<const SampledToken>();
+  if (Status status = start(chunks, samplings); !status)
+    return status;
+  auto sampled = finish();
+  if (!sampled)
+    for (const Chunk &chunk : chunks)
+      chunk.sequence->length_ -= chunk.tokens.size();
+  return sampled;
 }
 
 double Executor::hostSampleSeconds() const { return state_->hostSampleSeconds; }

@@ -60,8 +60,12 @@ Status StepInputs::allocate(Device &device, std::span<const artifact::Plan *cons
     bytes = std::max(bytes, StepLayout(*plan).end);
     tableBytes = std::max(tableBytes, uint64_t(plan->max_tokens()) * stride * sizeof(int32_t));
   }
+  Result<HostMemory> second = device.allocateHost(bytes);
+  if (!second)
+    return second.status();
+  hosts_[1] = std::move(*second);
   const std::tuple<HostMemory *, DeviceMemory *, uint64_t> blocks[] = {
-      {&host_, &memory_, bytes}, {&hostTables_, &tables_, tableBytes}};
+      {&hosts_[0], &memory_, bytes}, {&hostTables_, &tables_, tableBytes}};
   for (auto [host, memory, size] : blocks) {
     Result<HostMemory> hostBlock = device.allocateHost(size);
     if (!hostBlock)
@@ -77,6 +81,7 @@ Status StepInputs::allocate(Device &device, std::span<const artifact::Plan *cons
 
 void StepInputs::begin(const artifact::Plan &plan) {
   layout_ = StepLayout(plan);
+  turn_ ^= 1;
   queryTile_ = plan.query_tile();
   numTokens_ = numLogitRows_ = numSequences_ = numQueryTiles_ = numSamplings_ = 0;
   histories_.clear();
@@ -191,7 +196,12 @@ Status StepInputs::upload(Device &device) {
   uint64_t bytes = layout_.sampling;
   if (samples())
     bytes += uint64_t(numLogitRows_) * sizeof(SamplingRow);
-  return device.copyToDevice(memory_.address(), host_.bytes().first(bytes));
+  return device.copyToDevice(memory_.address(), host().first(bytes));
+}
+
+Status StepInputs::takeTokens(Device &device, uint64_t sampled) {
+  return device.copy(memory_.address() + layout_.tokens, sampled,
+                     uint64_t(numSequences_) * sizeof(int32_t));
 }
 
 uint64_t StepInputs::value(artifact::StepInput input, const StepLayout &layout) const {

@@ -44,7 +44,8 @@ static_assert(sizeof(SamplingRow) == 56);
 
 /// The step inputs on the host, and their place on the device: one block that is
 /// copied at once, laid out for the plan of the step; and the block tables, of which
-/// rows are copied that changed since the last step.
+/// rows are copied that changed since the last step. A step may be filled while the one
+/// before it is still to be copied, if it has the same sequences.
 class StepInputs {
 public:
   /// Room for any of \p plans, with \p stride pages in a row of the block tables.
@@ -60,6 +61,8 @@ public:
   /// Adds rows of no sequence, up to \p tokens and \p logitRows.
   void pad(uint32_t tokens, uint32_t logitRows);
   Status upload(Device &device);
+  /// Takes the step's tokens from \p sampled on the device, int32, after upload().
+  Status takeTokens(Device &device, uint64_t sampled);
 
   uint32_t numTokens() const { return numTokens_; }
   uint32_t numLogitRows() const { return numLogitRows_; }
@@ -71,21 +74,21 @@ public:
   uint64_t value(artifact::StepInput input, const StepLayout &layout) const;
 
 private:
-  /// Of the host's block.
-  int32_t *at(uint64_t offset) const {
-    return reinterpret_cast<int32_t *>(host_.bytes().data() + offset);
-  }
+  /// The host's block of this step.
+  std::span<std::byte> host() const { return hosts_[turn_].bytes(); }
+  int32_t *at(uint64_t offset) const { return reinterpret_cast<int32_t *>(host().data() + offset); }
   /// Of the step's logit rows [R].
   SamplingRow *samplingRows() const {
-    return reinterpret_cast<SamplingRow *>(host_.bytes().data() + layout_.sampling);
+    return reinterpret_cast<SamplingRow *>(host().data() + layout_.sampling);
   }
   void addToQueryTile();
   Status uploadBlockTables(Device &device);
   Status uploadHistories(Device &device);
 
   StepLayout layout_;   ///< of the step's plan
-  HostMemory host_;     ///< int32: tokens [T], positions [T], sequences [T], logit rows [R],
-                        ///< query tiles [Q, 2]; sampling rows [R]
+  HostMemory hosts_[2]; ///< in turn. int32: tokens [T], positions [T], sequences [T],
+                        ///< logit rows [R], query tiles [Q, 2]; sampling rows [R]
+  unsigned turn_ = 0;   ///< of hosts_
   DeviceMemory memory_; ///< the same on the device
 
   uint32_t stride_ = 0;   ///< pages in a row of the block tables

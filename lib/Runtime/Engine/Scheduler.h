@@ -62,6 +62,8 @@ public:
   const std::vector<Scheduled> &schedule();
 
   bool empty() const { return running_.empty() && waiting_.empty(); }
+  /// Whether requests wait for a place.
+  bool isAwaited() const { return !waiting_.empty(); }
   uint64_t preemptions() const { return preemptions_; }
 
 private:

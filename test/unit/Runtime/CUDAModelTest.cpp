@@ -264,6 +264,129 @@ TEST_F(CUDAModelTest, RequestsGiveTheCPUsTokens) {
   EXPECT_LE(driver.captures, 3);
 }
 
+/// What requests give that end at other steps: by length, a stop token, the callback.
+std::vector<std::vector<int32_t>> generateWithEnds(Engine &engine, uint64_t &steps) {
+  constexpr size_t requests = 6;
+  std::vector<std::vector<int32_t>> tokens(requests);
+  for (size_t i = 0; i < requests; ++i) {
+    Request request;
+    request.prompt = toy::tokens(1 + i * 3, static_cast<uint32_t>(i));
+    request.maxTokens = i == 0 ? 5 : 40;
+    request.stopAtEos = false;
+    if (i % 2)
+      request.sampling = {.temperature = 1, .topK = 20, .seed = i, .logprobs = i == 3};
+    for (int32_t token = 0; i == 1 && token < int32_t(toy::vocabulary); token += 11)
+      request.stopTokens.push_back(token);
+    request.onToken = [&tokens, i](const TokenEvent &event) {
+      if (event.token >= 0)
+        tokens[i].push_back(event.token);
+      return i != 2 || tokens[i].size() < 9;
+    };
+    EXPECT_TRUE(engine.submit(std::move(request)));
+  }
+  for (steps = 0; engine.busy(); ++steps) {
+    Result<bool> more = engine.step();
+    EXPECT_TRUE(more) << more.status().message();
+    if (!more)
+      break;
+  }
+  return tokens;
+}
+
+TEST_F(CUDAModelTest, LookingAheadChangesNoToken) {
+  std::vector<std::vector<int32_t>> tokens[2];
+  uint64_t steps[2];
+  int copies[2];
+  for (bool lookAhead : {false, true}) {
+    qopt_fake_driver_reset();
+    Result<Engine> engine = Engine::create(load(), {.lookAhead = lookAhead});
+    ASSERT_TRUE(engine) << engine.status().message();
+    tokens[lookAhead] = generateWithEnds(*engine, steps[lookAhead]);
+    copies[lookAhead] = driver.copiesInside;
+    EXPECT_EQ(engine->executor().freePages(), engine->executor().pages());
+    // Pages that a wasted row wrote are as good as new.
+    uint64_t more = 0;
+    std::vector<std::vector<int32_t>> again = generateWithEnds(*engine, more);
+    EXPECT_EQ(again, tokens[lookAhead]);
+  }
+  EXPECT_EQ(tokens[true], tokens[false]);
+  EXPECT_EQ(copies[false], 0);
+  EXPECT_GT(copies[true], 20) << "tokens that went on by themselves";
+}
+
+TEST_F(CUDAModelTest, CancellingARowUnderWayIsHarmless) {
+  std::vector<int32_t> expected, found;
+  auto request = [](std::vector<int32_t> &tokens) {
+    Request request;
+    request.prompt = toy::tokens(5, 1);
+    request.maxTokens = 30;
+    request.stopAtEos = false;
+    request.onToken = [&tokens](const TokenEvent &event) {
+      tokens.push_back(event.token);
+      return true;
+    };
+    return request;
+  };
+  Result<Engine> engine = Engine::create(load());
+  ASSERT_TRUE(engine);
+  ASSERT_TRUE(engine->submit(request(expected)));
+  while (engine->busy())
+    ASSERT_TRUE(engine->step());
+  std::vector<int32_t> cancelled;
+  Result<RequestId> other = engine->submit(request(cancelled));
+  ASSERT_TRUE(other);
+  for (int i = 0; i < 5; ++i)
+    ASSERT_TRUE(engine->step());
+  engine->cancel(*other);
+  ASSERT_TRUE(engine->submit(request(found)));
+  while (engine->busy())
+    ASSERT_TRUE(engine->step());
+  EXPECT_EQ(cancelled.back(), -1);
+  EXPECT_EQ(found, expected);
+}
+
+TEST_F(CUDAModelTest, StepsAreContinuedOnlyWhereTheyCanBe) {
+  Executor executor = create();
+  Sequence sequence = executor.newSequence();
+  std::vector<int32_t> tokens = toy::tokens(3, 1);
+  std::vector<Sampling> greedy(1), penalized(1);
+  penalized[0].params.repetitionPenalty = 2;
+  auto next = [&](std::span<const Sampling> samplings) {
+    Result<bool> started = executor.startNext(samplings);
+    EXPECT_TRUE(started) << started.status().message();
+    return started && *started;
+  };
+  EXPECT_FALSE(next(greedy)) << "nothing is under way";
+  EXPECT_FALSE(executor.finish());
+  Chunk prompt{&sequence, tokens, LogitRows::last};
+  ASSERT_TRUE(executor.start({&prompt, 1}, greedy));
+  EXPECT_FALSE(executor.start({&prompt, 1}, greedy)) << "a step is under way";
+  EXPECT_FALSE(executor.step({&prompt, 1}));
+  EXPECT_FALSE(next(greedy)) << "no decode step";
+  auto sampled = executor.finish();
+  ASSERT_TRUE(sampled);
+  int32_t token = sampled->front().token;
+  Chunk decode{&sequence, {&token, 1}, LogitRows::last};
+  ASSERT_TRUE(executor.start({&decode, 1}, greedy));
+  EXPECT_FALSE(next(penalized));
+  EXPECT_FALSE(next({}));
+  EXPECT_TRUE(next(greedy));
+  EXPECT_FALSE(next(greedy)) << "two are under way";
+  EXPECT_EQ(sequence.length(), 5u);
+
+  // The tokens are those of the model, one after the other.
+  std::vector<int32_t> text = tokens;
+  int32_t expected = token;
+  for (int i : {0, 1}) {
+    text.push_back(expected);
+    auto result = executor.finish();
+    ASSERT_TRUE(result);
+    expected = result->front().token;
+    EXPECT_EQ(expected, argmax(toy::logits(text))) << i;
+  }
+  EXPECT_FALSE(executor.finish());
+}
+
 TEST_F(CUDAModelTest, TheCacheTakesWhatTheGPUHas) {
   // 256 MiB are left alone; the rest holds ten pages and the arena.
   driver.totalBytes = (size_t(256) << 20) + 64 * 1024 + 10 * toy::pageBytes;
@@ -344,9 +467,10 @@ TEST_F(CUDAModelTest, TheBestProgramForTheGPUIsTaken) {
             "the program for 'cuda:sm_80' on cuda, Fake GPU (sm_120, from PTX of sm_80)");
   EXPECT_NE(placement(7, 5, "auto").find("(no GPU: the code is for 'sm_80' and later GPUs, but "),
             std::string::npos);
-  EXPECT_NE(placement(7, 5, "cuda").find("it was compiled for 'cuda:sm_80', 'cuda:sm_90a': the "
-                                         "code is for 'sm_80' and later GPUs, but Fake GPU is "
-                                         "sm_75"),
+  EXPECT_NE(placement(7, 5, "cuda")
+                .find("it was compiled for 'cuda:sm_80', 'cuda:sm_90a': the "
+                      "code is for 'sm_80' and later GPUs, but Fake GPU is "
+                      "sm_75"),
             std::string::npos);
 }
 
@@ -400,7 +524,7 @@ TEST_F(CUDAModelTest, TheGPUsModelTestPasses) {
       folder + "/log' 2>&1";
   EXPECT_EQ(std::system(command.c_str()), 0) << toy::read(folder + "/log");
   std::string log = toy::read(folder + "/log");
-  EXPECT_NE(log.find("[  PASSED  ] 8 tests."), std::string::npos) << log;
+  EXPECT_NE(log.find("[  PASSED  ] 9 tests."), std::string::npos) << log;
   std::filesystem::remove_all(folder);
 }
 

@@ -41,7 +41,7 @@ static void toy_sample(const uint64_t *args, uint64_t, uint64_t) {
     const cuda::SamplingRow &row = rows[r];
     if (!row.is_used)
       continue;
-    SamplingParams params{row.temperature,        row.top_k, row.top_p, row.min_p,
+    SamplingParams params{row.temperature,        row.top_k, row.top_p,        row.min_p,
                           row.repetition_penalty, row.seed,  row.wants_logprob};
     Result<SampledToken> sampled =
         sampler.sample({logits + r * args[5], args[5]}, params,
@@ -69,6 +69,7 @@ using Work = std::vector<std::function<void()>>;
 
 struct CUstream_st {
   Work queue;
+  uint64_t given = 0; ///< work, ever
   bool capturing = false;
   Work captured;
 };
@@ -81,6 +82,7 @@ struct CUgraphExec_st {
 };
 struct CUevent_st {
   CUstream stream = nullptr;
+  uint64_t number = 0; ///< of the work that was given to the stream before
 };
 struct CUctx_st {};
 
@@ -123,14 +125,20 @@ CUresult begin(const char *name, bool needsContext = true) {
   if (CUresult result = begin(#name, ##__VA_ARGS__); result != success)                            \
   return result
 
-void flush(CUstream stream) {
+/// Does what the stream was given, but for the last \p later.
+void flush(CUstream stream, size_t later = 0) {
+  if (later >= stream->queue.size())
+    return;
+  Work left(stream->queue.end() - later, stream->queue.end());
   Work work = std::move(stream->queue);
-  stream->queue.clear();
+  work.resize(work.size() - later);
+  stream->queue = std::move(left);
   for (auto &step : work)
     step();
 }
 
 CUresult enqueue(CUstream stream, std::function<void()> step) {
+  stream->given += !stream->capturing;
   (stream->capturing ? stream->captured : stream->queue).push_back(std::move(step));
   return success;
 }
@@ -277,6 +285,7 @@ CUresult fake_cuMemcpyDtoHAsync(void *to, CUdeviceptr from, size_t bytes, CUstre
 }
 CUresult fake_cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream) {
   QOPT_FAKE(cuMemcpyDtoDAsync);
+  ++state().driver.copiesInside;
   return enqueue(stream, [=] {
     std::memmove(reinterpret_cast<void *>(to), reinterpret_cast<const void *>(from), bytes);
   });
@@ -334,12 +343,13 @@ CUresult fake_cuEventDestroy(CUevent event) {
 CUresult fake_cuEventRecord(CUevent event, CUstream stream) {
   QOPT_FAKE(cuEventRecord);
   event->stream = stream;
+  event->number = stream->given;
   return success;
 }
 CUresult fake_cuEventSynchronize(CUevent event) {
   QOPT_FAKE(cuEventSynchronize);
-  if (event->stream)
-    flush(event->stream);
+  if (event->stream) // what was given later may still wait
+    flush(event->stream, event->stream->given - event->number);
   return state().sticky;
 }
 CUresult fake_cuEventElapsedTime(float *milliseconds, CUevent, CUevent) {
@@ -430,8 +440,10 @@ CUresult fake_cuFuncSetAttribute(CUfunction function, int attribute, int value) 
 }
 CUresult fake_cuFuncGetParamInfo(CUfunction function, size_t index, size_t *offset, size_t *size) {
   bool isMap = index >= function->args;
-  if (index >= function->args + function->maps)
+  if (index >= function->args + function->maps) {
+    ++state().driver.missingParameters;
     return errorInvalidValue;
+  }
   constexpr size_t bank = 0x210; // where parameters begin; maps are aligned there
   size_t mapsAt = (bank + function->args * 8 + 63) / 64 * 64 - bank;
   *offset = isMap ? mapsAt + (index - function->args) * 128 : index * 8;

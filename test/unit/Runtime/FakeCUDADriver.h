@@ -37,15 +37,17 @@ struct FakeDriver {
   size_t totalBytes = size_t(1) << 32;
   std::string failingCall; ///< fails with failure
   int failure = 999;
-  std::string failingKernel; ///< fails when it runs; then everything fails
-  std::string missingCall;   ///< that cuGetProcAddress doesn't find
+  std::string failingKernel;  ///< fails when it runs; then everything fails
+  std::string missingCall;    ///< that cuGetProcAddress doesn't find
   std::vector<float> elapsed; ///< milliseconds between events, in order; then 2
 
   // What a test sees.
   size_t usedBytes = 0;
   int contexts = 0, streams = 0, events = 0, modules = 0, graphs = 0, executables = 0;
   int memories = 0, hostMemories = 0;
+  int missingParameters = 0; ///< that were asked for
   int captures = 0, graphLaunches = 0, kernelLaunches = 0, copiesToDevice = 0, copiesToHost = 0;
+  int copiesInside = 0;        ///< from device memory to device memory
   std::vector<FakeLaunch> ran; ///< kernels, in order
 };
 

@@ -16,6 +16,11 @@
 
 namespace qopt::cuda {
 
+/// A row's token. Where sampling found none (-1), nobody reads what the step computes.
+__device__ __forceinline__ int32_t token_of(const int32_t *tokens, int64_t row) {
+  return max(tokens[row], 0);
+}
+
 /// A channel of a swizzled image: chunk c of 16 bytes of a 128-byte row stands at
 /// c ^ (channel % 8).
 template <GemmConfig table> class SwizzledChannel {
@@ -131,10 +136,10 @@ __device__ void embedding(const int32_t *tokens, const void *image, bf16 *output
     return;
   const uint8_t *bytes = static_cast<const uint8_t *>(image);
   if constexpr (is_fragment(table))
-    store_channel<config>(FragmentChannel<table>(bytes, tokens[row]),
+    store_channel<config>(FragmentChannel<table>(bytes, token_of(tokens, row)),
                           output + row * config.output_stride);
   else
-    store_channel<config>(SwizzledChannel<table>(bytes, tokens[row]),
+    store_channel<config>(SwizzledChannel<table>(bytes, token_of(tokens, row)),
                           output + row * config.output_stride);
 }
 
@@ -145,8 +150,9 @@ __device__ void embedding(const int32_t *tokens, const bf16 *table, bf16 *output
   wait_for_predecessors();
   int64_t row = blockIdx.x;
   if (row < rows)
-    store_channel<config>(PlainChannel<config>{table + int64_t(tokens[row]) * config.input_stride},
-                          output + row * config.output_stride);
+    store_channel<config>(
+        PlainChannel<config>{table + int64_t(token_of(tokens, row)) * config.input_stride},
+        output + row * config.output_stride);
 }
 
 } // namespace qopt::cuda
