@@ -16,11 +16,22 @@
 using namespace gpu_test;
 namespace q = qopt::cuda;
 
-template <int vocabulary, int stride>
-__global__ void __launch_bounds__(q::sample_threads, 1)
+constexpr int threadsOf(int blocks) { return q::sample_threads({1, 1, blocks}); }
+
+template <int vocabulary, int stride, int blocks>
+__global__ void __cluster_dims__(1, 1, blocks) __launch_bounds__(threadsOf(blocks), 1)
     sampleKernel(const float *logits, const q::SamplingRow *rows, int *tokens, float *logprobs,
                  long long count) {
-  q::sample<q::SampleConfig{vocabulary, stride}>(logits, rows, tokens, logprobs, count);
+  q::sample<q::SampleConfig{vocabulary, stride, blocks}>(logits, rows, tokens, logprobs, count);
+}
+
+template <int vocabulary, int stride, int blocks>
+static void launchSample(const float *logits, const q::SamplingRow *rows, int *tokens,
+                         float *logprobs, long long count, cudaStream_t stream = nullptr) {
+  constexpr q::SampleConfig config = {vocabulary, stride, blocks};
+  launchDependent(sampleKernel<vocabulary, stride, blocks>, dim3(unsigned(count), 1, blocks),
+                  q::sample_threads(config), q::sample_shared_bytes(config), stream, logits, rows,
+                  tokens, logprobs, count);
 }
 
 static q::SamplingRow rowOf(const qopt::SamplingParams &p, const int *history, int length,
@@ -50,7 +61,7 @@ static float logitOf(Logits kind, int row, int token) {
 /// Half a unit in the last place of a float32.
 static double roundingOf(double value) { return std::ldexp(std::fabs(value), -24); }
 
-template <int vocabulary>
+template <int vocabulary, int blocks>
 static void compare(const char *name, Logits kind, const std::vector<Case> &cases) {
   constexpr int stride = vocabulary + 64;
   size_t rows = cases.size();
@@ -71,9 +82,8 @@ static void compare(const char *name, Logits kind, const std::vector<Case> &case
   Buffer<float> deviceLogits(logits);
   Buffer<q::SamplingRow> deviceRows(parameters);
   Buffer<float> logprobs(rows);
-  launchDependent(sampleKernel<vocabulary, stride>, dim3(unsigned(rows)), q::sample_threads,
-                  q::sample_shared_bytes({vocabulary, stride}), nullptr, deviceLogits.get(),
-                  deviceRows.get(), tokens.get(), logprobs.get(), (long long)rows);
+  launchSample<vocabulary, stride, blocks>(deviceLogits.get(), deviceRows.get(), tokens.get(),
+                                           logprobs.get(), (long long)rows);
   CHECK_CUDA(cudaDeviceSynchronize());
   auto out = tokens.read();
   auto outLogprobs = logprobs.read();
@@ -94,8 +104,9 @@ static void compare(const char *name, Logits kind, const std::vector<Case> &case
       worst = error;
   }
   char line[160];
-  std::snprintf(line, sizeof line, "%s of %d: %d of %zu tokens differ, log-probability within %.1e",
-                name, vocabulary, different, rows, worst);
+  std::snprintf(line, sizeof line,
+                "%s of %d by %d blocks: %d of %zu tokens differ, log-probability within %.1e", name,
+                vocabulary, blocks, different, rows, worst);
   report(different == 0 && worst < 1e-9, line);
 }
 
@@ -111,9 +122,10 @@ template <class Change> static std::vector<Case> casesWith(Change &&change, int 
   return cases;
 }
 
-template <int vocabulary> static void checkVocabulary(Logits kind, const char *logits) {
+template <int vocabulary, int blocks> static void checkVocabulary(Logits kind, const char *logits) {
   auto compareWith = [&](const char *name, auto &&change) {
-    compare<vocabulary>((std::string(logits) + ", " + name).c_str(), kind, casesWith(change));
+    compare<vocabulary, blocks>((std::string(logits) + ", " + name).c_str(), kind,
+                                casesWith(change));
   };
   compareWith("greedy", [](Case &c, int) { c.params.temperature = 0; });
   compareWith("temperature", [](Case &, int) {});
@@ -131,8 +143,8 @@ template <int vocabulary> static void checkVocabulary(Logits kind, const char *l
     c.history.push_back(-1);
   });
   compareWith("all together", [](Case &c, int i) {
-    c.params.topK = 20 + i;
-    c.params.topP = 0.9f;
+    c.params.topK = i % 8 ? 20 + i : 0;
+    c.params.topP = i % 16 ? 0.9f : 1;
     c.params.minP = 0.01f;
     c.params.repetitionPenalty = 1.1f;
     for (int k = 0; k < 50; ++k)
@@ -141,11 +153,14 @@ template <int vocabulary> static void checkVocabulary(Logits kind, const char *l
 }
 
 static int check() {
-  checkVocabulary<1000>(Logits::smooth, "random logits");
-  checkVocabulary<1000>(Logits::ties, "logits with ties");
-  checkVocabulary<49152>(Logits::ties, "logits with ties");
-  checkVocabulary<49153>(Logits::holes, "logits with NaN and -inf");
-  checkVocabulary<128256>(Logits::smooth, "random logits");
+  constexpr int blocks = q::sample_blocks;
+  checkVocabulary<1000, blocks>(Logits::smooth, "random logits");
+  checkVocabulary<1000, blocks>(Logits::ties, "logits with ties");
+  checkVocabulary<49152, blocks>(Logits::ties, "logits with ties");
+  checkVocabulary<49153, blocks>(Logits::holes, "logits with NaN and -inf");
+  checkVocabulary<128256, blocks>(Logits::smooth, "random logits");
+  checkVocabulary<1000, 1>(Logits::smooth, "random logits");
+  checkVocabulary<49153, 1>(Logits::holes, "logits with NaN and -inf");
 
   // Nothing but NaN.
   std::vector<float> logits(1000, NAN);
@@ -155,8 +170,7 @@ static int check() {
   Buffer<float> deviceLogits(logits);
   Buffer<q::SamplingRow> deviceRows(rows);
   Buffer<int> token(std::vector<int>{-7, -7});
-  sampleKernel<1000, 1000><<<2, q::sample_threads, q::sample_shared_bytes({1000, 1000})>>>(
-      deviceLogits.get(), deviceRows.get(), token.get(), nullptr, 2);
+  launchSample<1000, 1000, blocks>(deviceLogits.get(), deviceRows.get(), token.get(), nullptr, 2);
   CHECK_CUDA(cudaDeviceSynchronize());
   report(token.read()[0] == -1, "no token where every logit is a NaN");
   report(token.read()[1] == -7, "nothing is written for a row that is nobody's");
@@ -178,10 +192,8 @@ static int time() {
       q::SamplingRow row = rowOf(params, nullptr, 0, 2);
       Buffer<q::SamplingRow> deviceRows(std::vector<q::SamplingRow>(rows, row));
       double us = microseconds(10, [&](int, cudaStream_t stream) {
-        launchDependent(sampleKernel<vocabulary, vocabulary>, dim3(rows), q::sample_threads,
-                        q::sample_shared_bytes({vocabulary, vocabulary}), stream,
-                        deviceLogits.get(), deviceRows.get(), tokens.get(), nullptr,
-                        (long long)rows);
+        launchSample<vocabulary, vocabulary, q::sample_blocks>(deviceLogits.get(), deviceRows.get(),
+                                                               tokens.get(), nullptr, rows, stream);
       });
       double bytes = 4.0 * rows * vocabulary; // read once where the choice is greedy
       std::printf("sample %3d rows of %d, %s: %.1f us, %.0f GB/s of one read\n", rows, vocabulary,
@@ -190,7 +202,7 @@ static int time() {
     timeWith("greedy", 0, 0, 1);
     timeWith("temperature", 1, 0, 1);
     timeWith("top-k 50", 1, 50, 1);
-    timeWith("top-k 50, top-p 0.9", 1, 50, 0.9f);
+    timeWith("top-k 40, top-p 0.95", 1, 40, 0.95f);
     timeWith("top-p 0.9", 1, 0, 0.9f);
   }
   return 0;

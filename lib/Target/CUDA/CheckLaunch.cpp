@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "KernelConfigs.h"
+#include "device/sample_config.h"
 #include "qopt/Target/CUDA/CUDATarget.h"
 
 using namespace mlir;
@@ -48,7 +49,18 @@ static llvm::Error checkSplits(kernel::AttentionOp op) {
                                  std::to_string(cuda::max_splits) + ", the blocks of a cluster");
 }
 
+/// So are those of a row whose token is chosen.
+static llvm::Error checkBlocks(kernel::SampleOp op) {
+  int64_t blocks = sampleBlocks(op);
+  if (blocks >= 1 && blocks <= cuda::sample_blocks)
+    return llvm::Error::success();
+  return llvm::createStringError("has " + std::to_string(blocks) + " blocks a row, expected 1 to " +
+                                 std::to_string(cuda::sample_blocks));
+}
+
 llvm::Error qopt::checkCUDALaunch(Operation *launch) {
+  if (auto sample = dyn_cast<kernel::SampleOp>(launch))
+    return checkBlocks(sample);
   if (auto attention = dyn_cast<kernel::AttentionOp>(launch))
     return checkSplits(attention);
   auto gemm = dyn_cast<kernel::GemmOp>(launch);

@@ -534,13 +534,15 @@ private:
              << cuda::sample_max_vocabulary;
     begin("sample.cuh");
     os << "constexpr SampleConfig config = {.vocabulary = " << vocabulary
-       << ", .logits_stride = " << rowStride(op.getLogits()) << "};\n\n";
+       << ", .logits_stride = " << rowStride(op.getLogits()) << ", .blocks = " << sampleBlocks(op)
+       << "};\n\n";
     input(op.getLogits(), "logits");
     parameter("const SamplingRow *", "sampling");
     output(op.getOuts()[0], "tokens");
     output(op.getOuts()[1], "logprobs");
     rows();
-    return end("sample_threads", "sample<config>(logits, sampling, tokens, logprobs, rows)");
+    return end("sample_threads(config)", "sample<config>(logits, sampling, tokens, logprobs, rows)",
+               /*cluster=*/sampleBlocks(op));
   }
 
   Operation *launch;

@@ -120,3 +120,8 @@ int64_t qopt::attentionSplits(kernel::AttentionOp op) {
   kernel::ScheduleAttr schedule = op.getScheduleAttr();
   return schedule ? schedule.get("splits", 0) : 0;
 }
+
+int64_t qopt::sampleBlocks(kernel::SampleOp op) {
+  kernel::ScheduleAttr schedule = op.getScheduleAttr();
+  return schedule ? schedule.get("blocks", 1) : 1;
+}

@@ -43,6 +43,9 @@ cuda::AttentionConfig attentionConfig(kernel::AttentionOp op);
 /// Blocks along z of a decode attention, which are a cluster; 0 for query tiles.
 int64_t attentionSplits(kernel::AttentionOp op);
 
+/// Blocks along z of a row whose token is chosen, which are a cluster if they are several.
+int64_t sampleBlocks(kernel::SampleOp op);
+
 /// Threads of a block of kernel.rotary_table.
 constexpr int64_t rotaryThreads = 64;
 

@@ -63,9 +63,11 @@ LaunchForm elementwiseForm(kernel::ElementwiseOp op) {
 }
 
 LaunchForm sampleForm(kernel::SampleOp op) {
-  LaunchForm form = rowForm(cuda::sample_threads);
   int vocabulary = static_cast<int>(columnsOf(op.getLogits()));
-  form.grid->sharedBytes = cuda::sample_shared_bytes({vocabulary, vocabulary});
+  cuda::SampleConfig config = {vocabulary, vocabulary, static_cast<int>(sampleBlocks(op))};
+  LaunchForm form = rowForm(cuda::sample_threads(config));
+  form.grid->z = config.blocks;
+  form.grid->sharedBytes = cuda::sample_shared_bytes(config);
   return form;
 }
 

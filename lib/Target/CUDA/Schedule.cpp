@@ -14,6 +14,7 @@
 #include "GemmCandidates.h"
 #include "KernelConfigs.h"
 #include "ScheduleTable.h"
+#include "device/sample_config.h"
 #include "qopt/Target/CUDA/CUDATarget.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <algorithm>
@@ -219,6 +220,9 @@ kernel::ScheduleAttr qopt::cudaSchedule(Operation *launch, kernel::PlanOp plan,
     return gemmSchedule(gemm, kernel::maxRowsOf(launch, plan), table);
   if (auto attention = dyn_cast<kernel::AttentionOp>(launch))
     return attentionSchedule(attention, plan);
+  if (isa<kernel::SampleOp>(launch))
+    return makeSchedule(launch->getContext(), {{"blocks", cuda::sample_blocks}},
+                        "the blocks of a cluster share a row", {});
   return {};
 }
 

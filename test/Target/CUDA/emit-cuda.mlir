@@ -155,8 +155,8 @@
 // CHECK:   gather<config>(x, index, y, rows);
 
 // CHECK-LABEL: //===- sample_v512
-// CHECK: constexpr SampleConfig config = {.vocabulary = 512, .logits_stride = 512};
-// CHECK: extern "C" __global__ void __launch_bounds__(sample_threads, 1)
+// CHECK: constexpr SampleConfig config = {.vocabulary = 512, .logits_stride = 512, .blocks = 8};
+// CHECK: extern "C" __global__ void __cluster_dims__(1, 1, 8) __launch_bounds__(sample_threads(config), 1)
 // CHECK-NEXT: sample_v512(const float *logits,
 // CHECK-NEXT:     const SamplingRow *sampling,
 // CHECK-NEXT:     int32_t *tokens,
@@ -279,6 +279,7 @@ kernel.plan @decode kind = decode max_tokens = 4 max_logit_rows = 4 {
   %chosen = kernel.alloc rows = logit_rows : memref<?xi32>
   %logprobs = kernel.alloc rows = logit_rows : memref<?xf32>
   kernel.sample ins(%logits, %sampling) outs(%chosen, %logprobs)
+    {schedule = #kernel.schedule<{blocks = 8 : i64}, reason = "eight">}
     : (memref<?x512xf32>, memref<?x14xi32>, memref<?xi32>, memref<?xf32>) -> ()
   kernel.norm ins(%q, %norm) outs(%n) {eps = 1.0e-5 : f64}
     : (memref<?x64xbf16, strided<[128, 1]>>, memref<64xbf16>, memref<?x64xbf16>) -> ()

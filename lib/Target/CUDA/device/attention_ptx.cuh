@@ -20,21 +20,7 @@ __device__ __forceinline__ float exp2_approx(float x) {
 
 //===- Clusters of blocks -------------------------------------------------===//
 
-/// Every thread of the cluster arrives, then waits for the others. What was written
-/// before is visible to all of them after.
-__device__ __forceinline__ void cluster_arrive() {
-  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
-}
-__device__ __forceinline__ void cluster_wait() {
-  asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
-
-/// Where block `rank` of the cluster has what this block has at `address`.
-__device__ __forceinline__ uint32_t cluster_address(uint32_t address, uint32_t rank) {
-  uint32_t result;
-  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(result) : "r"(address), "r"(rank));
-  return result;
-}
+/// Into a block's memory of the cluster.
 __device__ __forceinline__ void store_cluster_8(uint32_t address, float2 v) {
   asm volatile("st.shared::cluster.v2.f32 [%0], {%1, %2};" ::"r"(address), "f"(v.x), "f"(v.y)
                : "memory");

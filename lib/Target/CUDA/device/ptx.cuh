@@ -64,6 +64,24 @@ __device__ __forceinline__ void wait_for_predecessors() {
 #endif
 }
 
+//===- Clusters of blocks -------------------------------------------------===//
+
+/// Every thread of the cluster arrives, then waits for the others. What was written
+/// before is visible to all of them after.
+__device__ __forceinline__ void cluster_arrive() {
+  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+}
+__device__ __forceinline__ void cluster_wait() {
+  asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+
+/// Where block `rank` of the cluster has what this block has at `address`.
+__device__ __forceinline__ uint32_t cluster_address(uint32_t address, uint32_t rank) {
+  uint32_t result;
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(result) : "r"(address), "r"(rank));
+  return result;
+}
+
 //===- Fences -------------------------------------------------------------===//
 
 /// Makes mbarrier initialisations visible to the copy engine and the cluster.
