@@ -69,7 +69,9 @@ template <int stride> struct GatedUnit {
   using Output = q::bf16;
   static constexpr int output_stride = stride, extras = 0;
   Output *output;
-  __device__ static float apply(float gate, float up) { return gate / (1 + __expf(-gate)) * up; }
+  __device__ static float apply(float gate, float up) {
+    return __fmul_rn(q::quotient(gate, __fadd_rn(1.0f, expf(-gate))), up);
+  }
 };
 enum class Kind { plain, residual, logits, gated };
 

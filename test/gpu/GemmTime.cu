@@ -47,7 +47,7 @@ template <Codes codes> static void add_timed(std::vector<Case> &c) {
     }
     add<tiled(base, true, 64, 64, kRow * 2, 4), kind>(c);
     if constexpr (kFragment)
-      add<tiled(base, true, 128, 128, kRow, 4), kind>(c);
+      add<tiled(base, true, 128, 128, kRow, 5), kind>(c);
     else
       add<tiled(base, true, 128, 256, kRow, 4), kind>(c);
   };

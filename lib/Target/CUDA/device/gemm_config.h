@@ -214,11 +214,14 @@ QOPT_BOTH_SIDES constexpr bool stages_output(const GemmConfig &c) {
 }
 /// Floats of a token's row of a warpgroup: 64 channels, and 4 against bank conflicts.
 constexpr int kStagedRow = 64 + 4;
-/// Tokens that are written at once, through one of two buffers of each warpgroup.
+/// Tokens that are written at once, through a buffer of each warpgroup.
 constexpr int kStagedTokens = 32;
 constexpr int kStagedBytes = kStagedTokens * kStagedRow * 4;
+/// Buffers of a warpgroup, by turns. A ring of groups, of which two stages are in use at a
+/// time, has room for one more stage beside a single one.
+QOPT_BOTH_SIDES constexpr int staged_buffers(const GemmConfig &c) { return is_fragment(c) ? 1 : 2; }
 QOPT_BOTH_SIDES constexpr int output_stage_bytes(const GemmConfig &c) {
-  return stages_output(c) ? consumer_groups(c) * 2 * kStagedBytes : 0;
+  return stages_output(c) ? consumer_groups(c) * staged_buffers(c) * kStagedBytes : 0;
 }
 
 /// Floats of a group that the warps of a unit keep until the end: the sums [tile_t][16], then
@@ -284,6 +287,9 @@ QOPT_BOTH_SIDES constexpr bool is_persistent(const GemmConfig &c) {
   return shares_registers(c) && stages_output(c);
 }
 constexpr int kMultiprocessors = 132; // of an H100 or H200 (SXM); fewer are right too
+/// Tiles of tokens that persistent blocks go through for all channels before they go on: these
+/// tokens and the channels that are multiplied at a time have few bytes together.
+constexpr int kBandTiles = 8;
 /// grid.x is ceil(rows / rows_per_block): one block of all rows if persistent.
 QOPT_BOTH_SIDES constexpr int rows_per_block(const GemmConfig &c) {
   return is_persistent(c) ? 1 << 30 : c.tile_t;

@@ -202,7 +202,7 @@ template <GemmConfig config, class Epilogue> struct OutputTile {
   }
 
   /// Many tokens: a warpgroup's sums [tile_t, 64] go through shared memory at `staging`,
-  /// some tokens at a time and in two buffers by turns, and from there in rows of 16 bytes
+  /// some tokens at a time and in its buffers by turns, and from there in rows of 16 bytes
   /// a thread. `barrier` is the warpgroup's own.
   template <class Sum>
   __device__ __forceinline__ void store_staged(const Sum (&sums)[thread_sums(config)],
@@ -220,7 +220,9 @@ template <GemmConfig config, class Epilogue> struct OutputTile {
       store.load_extras(extras[chunk], chunk * kStagedTokens);
 #pragma unroll
     for (int chunk = 0; chunk < kChunks; ++chunk) {
-      const uint32_t buffer = chunk % 2 * kStagedBytes;
+      const uint32_t buffer = chunk % staged_buffers(config) * kStagedBytes;
+      if constexpr (staged_buffers(config) == 1)
+        named_barrier_sync(barrier, 128); // what was there has left
 #pragma unroll
       for (int i = 0; i < kStagedTokens / 2; ++i)
         store_shared_4(corner + buffer + ((i / 4 * 8 + i % 2) * kStagedRow + i / 2 % 2 * 8) * 4,

@@ -42,7 +42,7 @@ template <GemmConfig config> struct Ring {
   }
   /// Where a warpgroup stages its outputs.
   __device__ uint32_t output_stage(int group) const {
-    return base + output_stage_offset(config) + group * 2 * kStagedBytes;
+    return base + output_stage_offset(config) + group * staged_buffers(config) * kStagedBytes;
   }
   /// Where the warps of a unit give each other their sums.
   __device__ uint32_t exchange(int unit) const {
@@ -84,7 +84,8 @@ template <GemmConfig config> __device__ __forceinline__ int blocks_of_stage(int 
   return left < kPerStage ? left : kPerStage;
 }
 
-/// The tile that a block is at: tokens fastest, so that the blocks at work share weights.
+/// The tile that a block is at. Persistent blocks go through bands of token tiles, in a band
+/// through the channels, tokens fastest: the blocks at work share weights and tokens.
 template <GemmConfig config> struct Tile {
   int64_t first_unit;
   int first_row;
@@ -93,7 +94,7 @@ template <GemmConfig config> struct Tile {
       : index(blockIdx.y * gridDim.x + blockIdx.x),
         row_tiles(int((rows + config.tile_t - 1) / config.tile_t)) {
     if constexpr (is_persistent(config))
-      place(index % row_tiles, index / row_tiles);
+      place_in_band();
     else
       place(blockIdx.x, blockIdx.y);
   }
@@ -103,11 +104,18 @@ template <GemmConfig config> struct Tile {
   __device__ __forceinline__ void next() {
     index = is_persistent(config) ? index + int(gridDim.x * gridDim.y) : -1;
     if constexpr (is_persistent(config))
-      place(index % row_tiles, index / row_tiles);
+      place_in_band();
   }
 
 private:
   int index, row_tiles;
+
+  __device__ __forceinline__ void place_in_band() {
+    const int first = index / (kBandTiles * channel_tiles(config)) * kBandTiles;
+    const int in_band = index - first * channel_tiles(config);
+    const int tiles = min(row_tiles - first, kBandTiles); // of the last band perhaps fewer
+    place(first + in_band % tiles, in_band / tiles);
+  }
 
   __device__ __forceinline__ void place(int row_tile, int channel_tile) {
     first_row = row_tile * config.tile_t;
