@@ -1,4 +1,5 @@
-// RUN: qopt-opt %s --kernel-select-schedule="target=cuda:sm_90a buckets=1" --kernel-fuse-prologue=target=cuda:sm_90a | FileCheck %s
+// RUN: qopt-opt %s --kernel-select-schedule="target=cuda:sm_90a buckets=1 schedule=%S/Inputs/prologue-schedules.json" \
+// RUN:   --kernel-fuse-prologue="target=cuda:sm_90a schedule=%S/Inputs/prologue-schedules.json" | FileCheck %s
 // RUN: qopt-opt %s --kernel-select-schedule=target=cuda:sm_90a --kernel-fuse-prologue=target=cuda:sm_90a | FileCheck %s --check-prefix=MANY
 // RUN: qopt-opt %s --kernel-select-schedule="target=cuda:sm_90a buckets=1" --kernel-fuse-prologue | FileCheck %s --check-prefix=CPU
 
@@ -24,7 +25,7 @@
 // CHECK-NEXT: %[[N:.*]] = kernel.weight @n
 // CHECK-NEXT: %[[W:.*]] = kernel.weight @w
 // CHECK-NEXT: %[[Y:.*]] = kernel.alloc : memref<?x4224xbf16>
-// CHECK-NEXT: kernel.gemm ins(%[[X]], %[[W]]) norm(%[[N]]) outs(%[[Y]]) attributes {eps = 1.000000e-05 : f64, schedule = #kernel.schedule<{{.*}}; norm in the prologue spares a launch", rejected = [{{.*}}"norm in a launch of its own: {{.*}} us for both, {{.*}} us with a prologue ({{.*}})"]>} epilogue {
+// CHECK-NEXT: kernel.gemm ins(%[[X]], %[[W]]) norm(%[[N]]) outs(%[[Y]]) attributes {eps = 1.000000e-05 : f64, schedule = #kernel.schedule<{{.*}}, reason = "norm in the prologue spares a launch: {{.*}} us (measured); mma.sync, tile_n = 64, tile_t = 1", rejected = ["norm in a launch of its own: {{.*}} us for both"]>} epilogue {
 // CHECK-NEXT: ^bb0(%{{.*}}: f32):
 // CHECK-NEXT:   arith.truncf
 // CHECK-NOT: kernel.norm
@@ -47,9 +48,10 @@ kernel.plan @norm_bf16 max_tokens = 256 max_logit_rows = 256 {
   } : (!x, !bf16, !y) -> ()
 }
 
+// What was measured goes before the cost model.
 // CHECK-LABEL: kernel.plan @norm_int8_decode_1
 // CHECK-NOT: kernel.norm
-// CHECK: kernel.gemm ins(%{{.*}}, %{{.*}}) norm(%{{.*}}) quantize outs(%{{.*}}) attributes {eps = 1.000000e-05 : f64,
+// CHECK: kernel.gemm ins(%{{.*}}, %{{.*}}) norm(%{{.*}}) quantize outs(%{{.*}}) attributes {eps = 1.000000e-05 : f64, {{.*}}k_stage = 1024 : i64, k_warps = 4 : i64, row_copies = 0 : i64, spread = 1 : i64, stages = 3 : i64, {{.*}}reason = "norm in the prologue spares a launch: 8.2 us (measured); mma.sync, tile_n = 32 at most, tile_t = 1", rejected = ["norm in a launch of its own: 8.6 us for both"]>}
 // CHECK: } : (memref<?x4096xbf16>, !kernel.packed<{{.*}}i8{{.*}}>, memref<4096xbf16>, memref<?x4224xbf16>) -> ()
 kernel.plan @norm_int8 max_tokens = 1 max_logit_rows = 1 {
   %x = kernel.alloc : !x
@@ -71,7 +73,7 @@ kernel.plan @norm_int8 max_tokens = 1 max_logit_rows = 1 {
 // CHECK-LABEL: kernel.plan @quantize_fp8_decode_1
 // CHECK: kernel.norm
 // CHECK-NOT: kernel.quantize
-// CHECK: kernel.gemm ins(%{{.*}}, %{{.*}}) quantize extras(%{{.*}}) outs(%{{.*}}) attributes {schedule = {{.*}}; quantize in the prologue spares a launch"
+// CHECK: kernel.gemm ins(%{{.*}}, %{{.*}}) quantize extras(%{{.*}}) outs(%{{.*}}) attributes {schedule = {{.*}}"quantize in the prologue spares a launch: {{.*}} (by the cost model); wgmma, tile_n = {{[0-9]+}}, tile_t = 1"
 kernel.plan @quantize_fp8 max_tokens = 1 max_logit_rows = 1 {
   %x = kernel.alloc : !x
   %n = kernel.weight @n : memref<4096xbf16>

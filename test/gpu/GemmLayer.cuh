@@ -317,6 +317,12 @@ constexpr GemmConfig shared_columns(GemmConfig c, int k_warps) {
   return c;
 }
 
+constexpr GemmConfig spread(GemmConfig c) {
+  c.spread = true;
+  c.tile_n = spread_channels(c);
+  return c;
+}
+
 static const char *name_of(Codes codes) {
   const char *names[] = {"bf16", "e4m3", "s8", "s4", "u4", "s8_grouped"};
   return names[int(codes)];
@@ -325,7 +331,7 @@ static std::string tile_name(const GemmConfig &c) {
   return std::string(c.wgmma ? "wgmma " : "mma ") + std::to_string(c.tile_n) + "x" +
          std::to_string(c.tile_t) + " k" + std::to_string(c.k_stage) + " s" +
          std::to_string(c.stages) + (c.k_warps > 1 ? " w" + std::to_string(c.k_warps) : "") +
-         (c.row_copies ? " rows" : "");
+         (c.row_copies ? " rows" : "") + (c.spread ? " spread" : "");
 }
 
 //===- A layer on the device ----------------------------------------------===//

@@ -26,8 +26,9 @@ template <GemmConfig base, Kind kind> static void add_tiles(std::vector<Case> &c
       add<by_rows(tiled(base, false, 32, 8, 4 * kStage, 3)), kind>(cases);
       if constexpr (base.codes == Codes::s8 || (kFragment && !is_per_channel(base)))
         add<by_rows(shared_columns(tiled(base, false, 32, 2, 8 * kStage, 3), 4)), kind>(cases);
+      add<by_rows(spread(tiled(base, false, 0, 1, 2 * kStage, 3))), kind>(cases);
       constexpr GemmConfig wide =
-          by_rows(shared_columns(tiled(base, false, 48, 1, 8 * kStage, 2), 8));
+          by_rows(shared_columns(tiled(base, false, 32, 1, 8 * kStage, 2), 8));
       if constexpr (reason_invalid(wide) == nullptr)
         add<wide, kind>(cases);
     }
@@ -51,6 +52,7 @@ template <GemmConfig base, Kind kind> static void add_tiles(std::vector<Case> &c
       add<tiled(base, true, 128, 128, kStage, 4), kind>(cases);
   } else {
     add<tiled(base, true, 16, 8, 4 * kStage, 4), kind>(cases);
+    add<spread(tiled(base, true, 0, 16, kStage, 4)), kind>(cases);
     add<tiled(base, true, 32, 16, 2 * kStage, 3), kind>(cases);
     add<tiled(base, true, 64, 32, kStage, 6), kind>(cases);
     add<tiled(base, true, 64, 64, 2 * kStage, 3), kind>(cases);
@@ -77,6 +79,10 @@ static std::vector<Case> test_cases() {
   add_tiles<swizzled(Codes::e4m3, 1024, 4096, Number::bf16, true), Kind::gated>(c);
   add_tiles<swizzled(Codes::e4m3, 72, 208, Number::f16), Kind::residual>(c);
   add_tiles<swizzled(Codes::e4m3, 576, 14336, Number::f32), Kind::logits>(c);
+  // More units than multiprocessors, not shared out evenly.
+  add_tiles<swizzled(s8, 4488, 512), Kind::residual>(c);
+  add_tiles<swizzled(Codes::e4m3, 4488, 512), Kind::residual>(c);
+  add_tiles<grouped(s4, 4480, 512, 128, false, Number::bf16, true), Kind::gated>(c);
   add_tiles<grouped(s4, 576, 1536, 128, false), Kind::residual>(c);
   add_tiles<grouped(s4, 1024, 4096, 128, false, Number::bf16, true), Kind::gated>(c);
   add_tiles<grouped(s4, 576, 14336, 128, false), Kind::logits>(c);
@@ -109,9 +115,12 @@ static void finish(const Case &test, int rows) {
 //===- The comparison -----------------------------------------------------===//
 
 static bool same_layer(const Case &a, const Case &b) {
-  GemmConfig x = by_rows(shared_columns(tiled(a.config, false, 0, 0, 0, 0), 1));
-  GemmConfig y = by_rows(shared_columns(tiled(b.config, false, 0, 0, 0, 0), 1));
-  return x == y && a.kind == b.kind;
+  auto layer_of = [](const Case &c) {
+    GemmConfig layer = by_rows(shared_columns(tiled(c.config, false, 0, 0, 0, 0), 1));
+    layer.spread = false;
+    return layer;
+  };
+  return layer_of(a) == layer_of(b) && a.kind == b.kind;
 }
 
 /// All configurations of one layer. Returns the number of failures.

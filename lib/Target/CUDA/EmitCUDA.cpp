@@ -188,6 +188,8 @@ private:
        << ", .k_warps = " << c.k_warps << ", .row_copies = " << boolName(c.row_copies);
     if (has_prologue(c))
       os << ",\n    .prologue = Prologue::" << cuda::prologueNames[static_cast<int>(c.prologue)];
+    if (c.spread)
+      os << ",\n    .spread = true";
     os << "};\n\n";
   }
 

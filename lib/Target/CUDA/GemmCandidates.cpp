@@ -39,19 +39,22 @@ constexpr double fillTime = 2.0e-6;         // of the first rings and the last s
 constexpr double refillTime = 0.3e-6;       // of rings beside which other blocks go on
 constexpr double copyTime = 5e-9;           // of asking for a stage: large copies are better
 constexpr double stageTime = 60e-9;         // of a wait for a stage, and of its release
-constexpr double launchTime = 1.2e-6;       // of a launch behind another one
-constexpr double rowTime = 0.2e-6;          // a norm's, beside its launch
-constexpr double quantizedRowTime = 0.5e-6; // with or without a norm
-constexpr double columnTime = 0.06e-9;      // of a row that is normalised or quantized
-constexpr double sharingTime = 0.2e-6;      // of sums or maxima of all warps of a block
-constexpr double pieceTime = 20e-9;         // of eight columns a lane
+constexpr double launchTime = 1.0e-6;       // of a launch behind another one
+constexpr double rowTime = 0.1e-6;          // of normalising or quantizing a row there,
+constexpr double columnTime = 0.025e-9;     // and of each of its columns
+constexpr double sharingTime = 0.4e-6;      // of sums or maxima of all warps of a block
+constexpr double heldPieceTime = 0.1e-6;    // of eight columns a lane, in registers
+constexpr double readPieceTime = 0.5e-6;    // read each time
 constexpr double hiddenPrologue = 0.2;      // part that other blocks' work does not hide
-constexpr int64_t sharedBytesOfAll = 228 << 10;
 constexpr int64_t sharedBytesOfBlock = 227 << 10;
 /// What four blocks of a multiprocessor may take, whose warps hide each other's latency.
 constexpr int64_t sharedBytesOfQuarter = 55 << 10;
 /// Up to here a layer is bound by its weights: blocks are small.
 constexpr int64_t mostDecodeRows = 64;
+/// Channels that are spread over all multiprocessors: for few tokens, whose kernels are over
+/// so soon that each must start on all of them alike.
+constexpr int64_t mostSpreadRows = 8;
+constexpr int mostSpreadChannels = 256;
 /// Wider blocks of warps leave a multiprocessor fewer rings.
 constexpr int mostChannelsOfWarps = 64;
 /// A `wgmma` reads its 64 channels of 32 bytes in the time of so many tokens' products.
@@ -84,13 +87,18 @@ double conversionRate(const GemmConfig &c, double warps) {
 // What a configuration costs
 //===----------------------------------------------------------------------===//
 
+/// Normalising, quantizing, or both.
+int prologueSteps(const GemmConfig &c) {
+  bool quantizes = cuda::bytes(cuda::token_number(c)) == 1;
+  return (c.prologue == cuda::Prologue::norm) + quantizes;
+}
+
 /// A block's prologue: warps share out the pieces of its rows, and wait for each other once
 /// or twice.
 double prologueTime(const GemmConfig &c) {
-  bool quantizes = cuda::bytes(cuda::token_number(c)) == 1;
-  double steps = (c.prologue == cuda::Prologue::norm) + quantizes;
   double pieces = double(c.tile_t) * c.k / 8 / 32 / cuda::consumer_warps(c); // of a lane
-  return steps * (sharingTime + pieces * pieceTime);
+  return prologueSteps(c) *
+         (sharingTime + pieces * (cuda::holds_rows(c) ? heldPieceTime : readPieceTime));
 }
 
 /// Accumulators of a thread, and what the code around them needs.
@@ -111,7 +119,7 @@ bool fitsRegisters(const GemmConfig &c) {
 
 GemmCost qopt::gemmCost(const GemmConfig &c, int64_t rows) {
   GemmCost cost;
-  int64_t channelTiles = llvm::divideCeil(cuda::units(c) * cuda::kUnit, c.tile_n);
+  int64_t channelTiles = cuda::channel_tiles(c);
   int64_t tokenTiles = llvm::divideCeil(rows, c.tile_t);
   cost.blocks = channelTiles * tokenTiles;
   cost.heaviest = llvm::divideCeil(cost.blocks, multiprocessors);
@@ -123,8 +131,9 @@ GemmCost qopt::gemmCost(const GemmConfig &c, int64_t rows) {
   double dram = (double(cuda::image_bytes(c)) + double(rows) * tokens / c.tile_t) / memoryRate;
   double cache = double(cost.blocks) * ofBlock / cacheRate;
 
-  int64_t resident = std::clamp<int64_t>(sharedBytesOfAll / (cuda::shared_bytes(c) + 1024), 1,
-                                         int64_t(2048 / cuda::threads(c)));
+  int64_t resident =
+      std::clamp<int64_t>(sharedBytesOfAll / (cuda::shared_bytes(c) + sharedBytesBesideBlock), 1,
+                          int64_t(2048 / cuda::threads(c)));
   int64_t together = std::min(resident, cost.heaviest);
   // What a multiprocessor draws, as far as its rings ask ahead: one stage is in use, and
   // what the first rings hold came while the launch before was running.
@@ -154,10 +163,8 @@ GemmCost qopt::gemmCost(const GemmConfig &c, int64_t rows) {
   return cost;
 }
 
-double qopt::makerTime(const GemmConfig &c, int64_t rows) {
-  bool quantizes = cuda::bytes(cuda::token_number(c)) == 1;
-  double row = quantizes ? quantizedRowTime : rowTime;
-  return launchTime + row + c.k * columnTime;
+double qopt::makerTime(const GemmConfig &c) {
+  return launchTime + prologueSteps(c) * rowTime + c.k * columnTime;
 }
 
 namespace {
@@ -175,39 +182,50 @@ void setStages(GemmConfig &c, int64_t budget) {
   c.stages = std::min(c.stages, std::max(2, int(cuda::stage_count(c))));
 }
 
-void addCandidates(GemmConfig config, bool wgmma, int64_t rows, int64_t budget,
-                   std::vector<GemmCandidate> &candidates) {
-  static constexpr int channels[] = {16, 32, 64, 128, 192, 256};
+/// All tiles of `config.tile_n` channels.
+void addTiles(GemmConfig config, int64_t rows, int64_t budget,
+              std::vector<GemmCandidate> &candidates) {
   static constexpr int tokens[] = {1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256};
-  config.wgmma = wgmma;
   int whole = std::lcm(cuda::box_columns(config),
                        cuda::is_per_channel(config) ? 1 : cuda::block_columns(config));
+  for (int tileT : tokens) {
+    for (int steps : {1, 2, 4, 8, 16})
+      for (int kWarps : {1, 2, 4, 8}) {
+        config.tile_t = tileT;
+        config.k_stage = whole * steps;
+        config.k_warps = kWarps;
+        // Fewer tokens than a product's eight come without the tensor copy.
+        config.row_copies = tileT < 8 && !has_prologue(config);
+        if (steps > 1 && config.k_stage > int64_t(llvm::alignTo(config.k, whole)))
+          continue;
+        setStages(config, budget);
+        if (cuda::reason_invalid(config) ||
+            config.stages < std::min(fewestStages, int(cuda::stage_count(config))) ||
+            !fitsRegisters(config) || cuda::shared_bytes(config) > budget ||
+            cuda::threads(config) > 1024)
+          continue;
+        candidates.push_back({config, gemmCost(config, rows)});
+      }
+    if (tileT >= std::max<int64_t>(rows, 8))
+      break; // a larger tile has idle columns
+  }
+}
+
+void addCandidates(GemmConfig config, bool wgmma, int64_t rows, int64_t budget, Search search,
+                   std::vector<GemmCandidate> &candidates) {
+  static constexpr int channels[] = {16, 32, 64, 128, 192, 256};
+  config.wgmma = wgmma;
   for (int tileN : channels) {
     if (!wgmma && tileN > mostChannelsOfWarps)
       break;
-    for (int tileT : tokens) {
-      for (int steps : {1, 2, 4, 8, 16})
-        for (int kWarps : {1, 2, 4}) {
-          config.tile_n = tileN;
-          config.tile_t = tileT;
-          config.k_stage = whole * steps;
-          config.k_warps = kWarps;
-          // Fewer tokens than a product's eight come without the tensor copy.
-          config.row_copies = tileT < 8 && !has_prologue(config);
-          if (steps > 1 && config.k_stage > int64_t(llvm::alignTo(config.k, whole)))
-            continue;
-          setStages(config, budget);
-          if (cuda::reason_invalid(config) ||
-              config.stages < std::min(fewestStages, int(cuda::stage_count(config))) ||
-              !fitsRegisters(config) || cuda::shared_bytes(config) > budget ||
-              cuda::threads(config) > 1024)
-            continue;
-          candidates.push_back({config, gemmCost(config, rows)});
-        }
-      if (tileT >= std::max<int64_t>(rows, 8))
-        break; // a larger tile has idle columns
-    }
+    config.tile_n = tileN;
+    addTiles(config, rows, budget, candidates);
   }
+  // What is spread depends on what else is on the multiprocessors: it is to be measured.
+  config.spread = true;
+  config.tile_n = cuda::spread_channels(config);
+  if (search == Search::wide && rows <= mostSpreadRows && config.tile_n <= mostSpreadChannels)
+    addTiles(config, rows, budget, candidates);
 }
 
 /// From here on tokens take so much of a ring that it may fill a multiprocessor.
@@ -229,7 +247,9 @@ std::vector<int64_t> budgetsOf(int64_t rows, Search search) {
 constexpr double mostTimesCheapest = 3;
 
 /// What mostly decides how a configuration behaves.
-auto familyOf(const GemmConfig &c) { return std::tie(c.wgmma, c.tile_n, c.tile_t, c.k_warps); }
+auto familyOf(const GemmConfig &c) {
+  return std::tie(c.wgmma, c.tile_n, c.tile_t, c.k_warps, c.spread);
+}
 
 } // namespace
 
@@ -238,8 +258,8 @@ std::vector<GemmCandidate> qopt::gemmCandidates(const GemmConfig &shape, int64_t
   std::vector<GemmCandidate> candidates;
   for (int64_t budget : budgetsOf(rows, search)) {
     if (shape.codes != Codes::e4m3)
-      addCandidates(shape, /*wgmma=*/false, rows, budget, candidates);
-    addCandidates(shape, /*wgmma=*/true, rows, budget, candidates);
+      addCandidates(shape, /*wgmma=*/false, rows, budget, search, candidates);
+    addCandidates(shape, /*wgmma=*/true, rows, budget, search, candidates);
   }
   std::stable_sort(candidates.begin(), candidates.end(),
                    [](const auto &a, const auto &b) { return a.cost.total < b.cost.total; });
@@ -274,8 +294,8 @@ std::vector<GemmCandidate> qopt::variousCandidates(const GemmConfig &shape, int6
 }
 
 std::string qopt::gemmConfigName(const GemmConfig &c) {
-  return llvm::formatv("{0} {1}x{2} k{3} s{4}{5}{6}", c.wgmma ? "wgmma" : "mma", c.tile_n, c.tile_t,
-                       c.k_stage, c.stages,
+  return llvm::formatv("{0} {1}x{2} k{3} s{4}{5}{6}{7}", c.wgmma ? "wgmma" : "mma", c.tile_n,
+                       c.tile_t, c.k_stage, c.stages,
                        c.k_warps > 1 ? " w" + std::to_string(c.k_warps) : std::string(),
-                       c.row_copies ? " rows" : "");
+                       c.row_copies ? " rows" : "", c.spread ? " spread" : "");
 }

@@ -30,8 +30,11 @@ struct GemmCost {
 
 GemmCost gemmCost(const cuda::GemmConfig &config, int64_t rows);
 
-/// Seconds of a launch that makes `rows` tokens for `config`, which has a prologue.
-double makerTime(const cuda::GemmConfig &config, int64_t rows);
+/// Seconds of a launch that makes few tokens for `config`, which has a prologue.
+double makerTime(const cuda::GemmConfig &config);
+
+/// Shared memory of a multiprocessor, of which each block takes 1 KB more than it asks for.
+constexpr int64_t sharedBytesOfAll = 228 << 10, sharedBytesBesideBlock = 1 << 10;
 
 struct GemmCandidate {
   cuda::GemmConfig config;

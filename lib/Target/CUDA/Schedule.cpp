@@ -42,8 +42,8 @@ std::string bound(const GemmCost &cost) {
 }
 
 std::string tiles(const GemmConfig &c) {
-  return llvm::formatv("{0}, tile_n = {1}, tile_t = {2}", c.wgmma ? "wgmma" : "mma.sync", c.tile_n,
-                       c.tile_t);
+  return llvm::formatv("{0}, tile_n = {1}{2}, tile_t = {3}", c.wgmma ? "wgmma" : "mma.sync",
+                       c.tile_n, c.spread ? " at most" : "", c.tile_t);
 }
 
 /// The best of those that differ from `chosen` in one thing.
@@ -79,15 +79,13 @@ kernel::ScheduleAttr makeSchedule(MLIRContext *context,
 
 kernel::ScheduleAttr gemmParams(MLIRContext *context, const GemmConfig &c, const Twine &reason,
                                 ArrayRef<std::string> rejected) {
-  return makeSchedule(context,
-                      {{"k_stage", c.k_stage},
-                       {"k_warps", c.k_warps},
-                       {"row_copies", c.row_copies},
-                       {"stages", c.stages},
-                       {"tile_n", c.tile_n},
-                       {"tile_t", c.tile_t},
-                       {"wgmma", c.wgmma}},
-                      reason, rejected);
+  SmallVector<std::pair<StringRef, int64_t>> params = {
+      {"k_stage", c.k_stage}, {"k_warps", c.k_warps}, {"row_copies", c.row_copies},
+      {"stages", c.stages},   {"tile_n", c.tile_n},   {"tile_t", c.tile_t},
+      {"wgmma", c.wgmma}};
+  if (c.spread)
+    params.push_back({"spread", 1});
+  return makeSchedule(context, params, reason, rejected);
 }
 
 /// What was measured, beside what the cost model would take now.
@@ -142,38 +140,56 @@ kernel::ScheduleAttr gemmSchedule(kernel::GemmOp op, int64_t rows, const Schedul
   return gemmParams(op.getContext(), c, reason, rejected);
 }
 
-/// What a layer takes with a prologue and apart from the launch that makes its rows.
-struct PrologueTimes {
-  double fused = 0, apart = 0; ///< seconds
-  bool areMeasured = false;
-};
-
-/// What was measured, if both layers were, else what the cost model says of both.
-PrologueTimes prologueTimes(kernel::GemmOp fused, kernel::GemmOp apart, int64_t rows,
-                            const GemmCandidate &cheapest, const ScheduleTable &table) {
-  GemmConfig fusedConfig = gemmConfig(fused).value(), apartConfig = gemmConfig(apart).value();
-  const ScheduleEntry *fusedEntry = entryOf(fused, fusedConfig, rows, table);
-  const ScheduleEntry *apartEntry = entryOf(apart, apartConfig, rows, table);
-  PrologueTimes times;
-  times.areMeasured = fusedEntry && apartEntry;
-  times.fused = times.areMeasured ? fusedEntry->microseconds * 1e-6 : cheapest.cost.total;
-  times.apart = times.areMeasured ? apartEntry->microseconds * 1e-6
-                                  : gemmCost(apartConfig, rows).total;
-  times.apart += makerTime(fusedConfig, rows);
-  return times;
+/// The tiles of `apart` for a layer with the prologue of `fused`: of as many tokens as there
+/// are, and with a ring that leaves as many blocks room on a multiprocessor. None if that
+/// can't be built.
+std::optional<GemmConfig> withPrologue(const GemmConfig &apart, const GemmConfig &fused,
+                                       int64_t rows) {
+  GemmConfig c = apart;
+  c.prologue = fused.prologue;
+  c.row_copies = false;
+  if (c.wgmma)
+    c.tile_t = static_cast<int>(llvm::PowerOf2Ceil(rows));
+  int64_t resident = sharedBytesOfAll / (cuda::shared_bytes(apart) + sharedBytesBesideBlock);
+  int64_t budget = sharedBytesOfAll / std::max<int64_t>(resident, 1) - sharedBytesBesideBlock;
+  while (c.stages > 2 && cuda::shared_bytes(c) > budget)
+    --c.stages;
+  if (cuda::reason_invalid(c))
+    return std::nullopt;
+  return c;
 }
 
-/// `schedule` with more of a reason, and another choice that was rejected.
-kernel::ScheduleAttr extended(kernel::ScheduleAttr schedule, const Twine &reason,
-                              const Twine &rejected) {
-  Builder builder(schedule.getContext());
-  SmallVector<Attribute> others;
-  if (schedule.getRejected())
-    llvm::append_range(others, schedule.getRejected());
-  others.push_back(builder.getStringAttr(rejected));
-  return kernel::ScheduleAttr::get(schedule.getContext(), schedule.getParams(),
-                                   builder.getStringAttr(schedule.getReason().str() + reason),
-                                   builder.getArrayAttr(others));
+/// A layer with a prologue, and what it takes apart from the launch that makes its rows.
+struct PrologueChoice {
+  GemmConfig config;
+  double fused = 0, apart = 0; ///< seconds
+  bool isMeasured = false;     ///< with its prologue
+};
+
+/// What was measured, if both layers were; else the tiles of `apart`, whose prologue takes
+/// what the cost model says.
+std::optional<PrologueChoice> choosePrologue(kernel::GemmOp fused, kernel::GemmOp apart,
+                                             int64_t rows, const ScheduleTable &table) {
+  std::optional<GemmConfig> shape = gemmConfig(fused), tiles = gemmConfig(apart);
+  if (!shape || !tiles || !apart.getScheduleAttr() || rows > cuda::kPrologueTokens)
+    return std::nullopt;
+  const ScheduleEntry *entry = entryOf(fused, *shape, rows, table);
+  const ScheduleEntry *apartEntry = entryOf(apart, *tiles, rows, table);
+  PrologueChoice choice;
+  choice.apart = apartEntry ? apartEntry->microseconds * 1e-6 : gemmCost(*tiles, rows).total;
+  choice.isMeasured = entry && apartEntry;
+  if (choice.isMeasured) {
+    choice.config = entry->layer.config;
+    choice.fused = entry->microseconds * 1e-6;
+  } else {
+    std::optional<GemmConfig> config = withPrologue(*tiles, *shape, rows);
+    if (!config)
+      return std::nullopt;
+    choice.config = *config;
+    choice.fused = choice.apart + gemmCost(*config, rows).prologue;
+  }
+  choice.apart += makerTime(*shape);
+  return choice;
 }
 
 /// A power of two of blocks for each of `blocks` rows and heads, as long as they are not
@@ -230,26 +246,26 @@ kernel::ScheduleAttr qopt::cudaPrologueSchedule(kernel::GemmOp fused, kernel::Ge
                                                 Operation *maker, kernel::PlanOp plan,
                                                 const ScheduleTable &table, std::string &reason) {
   int64_t rows = kernel::maxRowsOf(fused, plan);
-  std::optional<GemmConfig> shape = gemmConfig(fused);
-  std::vector<GemmCandidate> candidates;
-  if (shape && apart.getScheduleAttr() && rows <= cuda::kPrologueTokens)
-    candidates = gemmCandidates(*shape, rows);
-  if (candidates.empty()) {
+  if (kernel::ScheduleAttr schedule = apart.getScheduleAttr();
+      schedule && schedule.get("portable", 0) != 0) {
+    reason = "portable kernels have no prologues";
+    return {};
+  }
+  std::optional<PrologueChoice> choice = choosePrologue(fused, apart, rows, table);
+  if (!choice) {
     reason = "no kernel makes " + std::to_string(rows) + " rows in a block";
     return {};
   }
   StringRef name = maker->getName().stripDialect();
-  PrologueTimes times = prologueTimes(fused, apart, rows, candidates.front(), table);
-  StringRef source = times.areMeasured ? "measured" : "by the cost model";
-  if (times.fused >= times.apart) {
+  StringRef source = choice->isMeasured ? "measured" : "by the cost model";
+  std::string together = microseconds(choice->fused), both = microseconds(choice->apart);
+  if (choice->fused >= choice->apart) {
     reason = llvm::formatv("{0} in each block: {1}, in a launch of its own {2} for both ({3})",
-                           name, microseconds(times.fused), microseconds(times.apart), source);
+                           name, together, both, source);
     return {};
   }
-  return extended(gemmSchedule(fused, rows, table),
-                  llvm::formatv("; {0} in the prologue spares a launch", name),
-                  llvm::formatv("{0} in a launch of its own: {1} for both, {2} with a prologue "
-                                "({3})",
-                                name, microseconds(times.apart), microseconds(times.fused),
-                                source));
+  std::string why = llvm::formatv("{0} in the prologue spares a launch: {1} ({2}); {3}", name,
+                                  together, source, tiles(choice->config));
+  return gemmParams(fused.getContext(), choice->config, why,
+                    {llvm::formatv("{0} in a launch of its own: {1} for both", name, both)});
 }

@@ -70,6 +70,8 @@ private:
     c.k_warps = integer(params, "k_warps");
     c.row_copies = boolean(params, "row_copies");
     c.wgmma = boolean(params, "wgmma");
+    if (params.get("spread"))
+      c.spread = boolean(params, "spread");
   }
 
   void checkConfig(const GemmConfig &c) {
@@ -202,9 +204,9 @@ std::string qopt::printSchedules(llvm::ArrayRef<ScheduleEntry> entries) {
         entry.layer.isFloat ? "f32" : "bf16", entry.layer.rows, prologueOf(c));
     text +=
         llvm::formatv("   \"params\": {{\"tile_n\": {0}, \"tile_t\": {1}, \"k_stage\": {2}, "
-                      "\"stages\": {3}, \"k_warps\": {4}, \"row_copies\": {5}, \"wgmma\": {6}},\n",
+                      "\"stages\": {3}, \"k_warps\": {4}, \"row_copies\": {5}, \"wgmma\": {6}{7}},\n",
                       c.tile_n, c.tile_t, c.k_stage, c.stages, c.k_warps, boolName(c.row_copies),
-                      boolName(c.wgmma));
+                      boolName(c.wgmma), c.spread ? ", \"spread\": true" : "");
     text +=
         llvm::formatv("   \"us\": {0:f2}, \"model_us\": {1:f2}, \"device\": {2}}",
                       entry.microseconds, entry.modelMicroseconds, llvm::json::Value(entry.device));

@@ -18,6 +18,7 @@
 ///   ]}
 ///
 /// A layer that makes its tokens itself has `"prologue": "norm"` or `"quantize"` behind `rows`.
+/// `"spread": true` among `params` says that multiprocessors share out the channels.
 /// `group` is k for weights without groups; `us` and `model_us` are the times of this
 /// configuration and of the one that the cost model chose.
 ///

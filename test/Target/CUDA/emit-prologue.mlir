@@ -1,7 +1,7 @@
 // The text of linear layers that normalise and quantize their rows themselves.
 // RUN: qopt-opt %s --kernel-emit-cuda | FileCheck %s
 
-#rows = #kernel.schedule<{tile_n = 16 : i64, tile_t = 1 : i64, k_stage = 64 : i64, stages = 2 : i64, wgmma = 0 : i64}, reason = "rows">
+#rows = #kernel.schedule<{tile_n = 16 : i64, tile_t = 1 : i64, k_stage = 64 : i64, stages = 2 : i64, wgmma = 0 : i64, spread = 1 : i64}, reason = "rows">
 #boxes = #kernel.schedule<{tile_n = 64 : i64, tile_t = 2 : i64, k_stage = 128 : i64, stages = 3 : i64, wgmma = 1 : i64}, reason = "boxes">
 !plain = !kernel.packed<tensor<128x64xbf16>, #kernel.layout<swizzled>>
 !fp8 = !kernel.packed<tensor<64x128x!qopt.q<f8E4M3FN, per_channel, scale = bf16>>, #kernel.layout<swizzled>>
@@ -10,7 +10,8 @@
 // CHECK-LABEL: //===- gemm_bf16_k64_n128_norm_c16_t1
 // CHECK: constexpr GemmConfig config = {.codes = Codes::bf16, .n = 128, .k = 64,
 // CHECK: .wgmma = false, .pair = false, .k_warps = 1, .row_copies = false,
-// CHECK-NEXT:     .prologue = Prologue::norm};
+// CHECK-NEXT:     .prologue = Prologue::norm,
+// CHECK-NEXT:     .spread = true};
 // CHECK: struct Norm {
 // CHECK-NEXT:   static constexpr float eps = 0x1.4f8b58p-17f;
 // CHECK-NEXT:   const bf16 *weight;

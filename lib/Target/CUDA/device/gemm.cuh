@@ -57,7 +57,7 @@ __device__ __forceinline__ void compute(const Ring<config> &ring, const float *x
       const int group = warp_index() / 4;
       output.store_staged(sums, ring.output_stage(group), group, 1 + group);
     } else if (warp_index() % config.k_warps == 0 &&
-               warp_index() / config.k_warps < config.tile_n / kUnit) {
+               warp_index() / config.k_warps < tile.unit_count) {
       output.store(sums, warp_index() / config.k_warps);
     }
   }

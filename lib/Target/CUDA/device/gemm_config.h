@@ -14,6 +14,8 @@
 
 #pragma once
 
+#include "row_config.h"
+
 // Kernels call these functions too.
 #ifdef __CUDACC__
 #define QOPT_BOTH_SIDES __host__ __device__
@@ -40,7 +42,7 @@ struct GemmConfig {
   int group;       // weight-only: columns that share a scale, 32, 64 x i or (per channel) k
   bool affine;     // weight-only: w = scale * code + minimum
   Number scale;    // type of scales and minima: bf16, f16 or f32
-  int tile_n;      // channels of a block: 16, 32, 48 (mma.sync), 64 x i
+  int tile_n;      // channels of a block: 16, 32, 64 x i; spread: 16 x i, at most
   int tile_t;      // tokens of a block: 1, 2, 4 (mma.sync, prologues), 8, 16, 32, 64, 96, ... 256
   int k_stage;     // columns of a stage: whole groups, and 128 x i bytes of a token
   int stages;      // stages of the ring
@@ -49,6 +51,7 @@ struct GemmConfig {
   int k_warps = 1; // mma.sync, s8 or groups: warps of a unit, which share its columns
   bool row_copies = false; // mma.sync, up to 8 tokens: their rows come by plain copies
   Prologue prologue = Prologue::none; // up to 8 tokens: whole rows are made in shared memory
+  bool spread = false; // a block for each multiprocessor: they share out units, tile_n at most
 
   constexpr bool operator==(const GemmConfig &) const = default;
 };
@@ -118,6 +121,31 @@ QOPT_BOTH_SIDES constexpr bool has_channel_scales(const GemmConfig &c) {
 QOPT_BOTH_SIDES constexpr long long image_bytes(const GemmConfig &c) {
   return channel_scales_offset(c) +
          (has_channel_scales(c) ? static_cast<long long>(units(c)) * kUnit * bytes(c.scale) : 0);
+}
+
+//===- Blocks along the channels ------------------------------------------===//
+
+constexpr int kMultiprocessors = 132; // of an H100 or H200 (SXM); fewer are right too
+/// Units with channels that are not padding.
+QOPT_BOTH_SIDES constexpr int used_units(const GemmConfig &c) {
+  return gemm_detail::ceil_div(c.n, kUnit);
+}
+/// Blocks that share out the channels of a tile of tokens. Spread, there is one on each
+/// multiprocessor, and as much room left beside it: what is launched next starts on all of
+/// them alike.
+QOPT_BOTH_SIDES constexpr int channel_tiles(const GemmConfig &c) {
+  if (!c.spread)
+    return gemm_detail::ceil_div(c.n, c.tile_n);
+  return used_units(c) < kMultiprocessors ? used_units(c) : kMultiprocessors;
+}
+/// The first unit of block `tile` of them.
+QOPT_BOTH_SIDES constexpr int first_unit(const GemmConfig &c, int tile) {
+  return c.spread ? tile * used_units(c) / channel_tiles(c) : tile * (c.tile_n / kUnit);
+}
+/// Channels of the block that has most.
+QOPT_BOTH_SIDES constexpr int spread_channels(const GemmConfig &c) {
+  int blocks = used_units(c) < kMultiprocessors ? used_units(c) : kMultiprocessors;
+  return gemm_detail::ceil_div(used_units(c), blocks) * kUnit;
 }
 
 //===- Stages -------------------------------------------------------------===//
@@ -252,6 +280,14 @@ QOPT_BOTH_SIDES constexpr int made_token_bytes(const GemmConfig &c) {
   int size = has_token_rows(c) ? token_row_bytes(c) : padded_columns(c) * bytes(token_number(c));
   return has_prologue(c) ? gemm_detail::round_up(c.tile_t * size, 1024) : 0;
 }
+/// Whether a thread of a prologue keeps what it has of the rows, and of a norm's weight, in
+/// registers; else it reads them for each step again. A lane has pieces of eight columns.
+QOPT_BOTH_SIDES constexpr bool holds_rows(const GemmConfig &c) {
+  int turns = gemm_detail::ceil_div(c.k / 8, row_threads(c.k));
+  int strips = c.tile_t * row_threads(c.k) / 32; // of a warp
+  int pieces = gemm_detail::ceil_div(strips, consumer_warps(c)) * turns;
+  return pieces * (c.prologue == Prologue::norm ? 2 : 1) <= 16;
+}
 /// Behind them: a scale of each token, and 32 floats a token in which warps share sums.
 QOPT_BOTH_SIDES constexpr int prologue_bytes(const GemmConfig &c) {
   int more = c.tile_t * (1 + 2 * 32) * 4;
@@ -261,7 +297,7 @@ QOPT_BOTH_SIDES constexpr int prologue_bytes(const GemmConfig &c) {
 /// Shared memory of the ring, behind a prologue's. A warpgroup reads 64 channels even if the
 /// tile has fewer: what lies behind the last stage must exist.
 QOPT_BOTH_SIDES constexpr int ring_bytes(const GemmConfig &c) {
-  int behind = c.wgmma && c.tile_n < 64 ? (64 - c.tile_n) * kRowBytes : 0;
+  int behind = c.wgmma ? (64 * consumer_groups(c) - c.tile_n) * kRowBytes : 0;
   return prologue_bytes(c) + c.stages * stage_bytes(c) + behind;
 }
 QOPT_BOTH_SIDES constexpr int output_stage_offset(const GemmConfig &c) {
@@ -286,17 +322,12 @@ QOPT_BOTH_SIDES constexpr int shared_bytes(const GemmConfig &c) {
 QOPT_BOTH_SIDES constexpr bool is_persistent(const GemmConfig &c) {
   return shares_registers(c) && stages_output(c);
 }
-constexpr int kMultiprocessors = 132; // of an H100 or H200 (SXM); fewer are right too
 /// Tiles of tokens that persistent blocks go through for all channels before they go on: these
 /// tokens and the channels that are multiplied at a time have few bytes together.
 constexpr int kBandTiles = 8;
 /// grid.x is ceil(rows / rows_per_block): one block of all rows if persistent.
 QOPT_BOTH_SIDES constexpr int rows_per_block(const GemmConfig &c) {
   return is_persistent(c) ? 1 << 30 : c.tile_t;
-}
-/// Tiles along the channels.
-QOPT_BOTH_SIDES constexpr int channel_tiles(const GemmConfig &c) {
-  return gemm_detail::ceil_div(c.n, c.tile_n);
 }
 QOPT_BOTH_SIDES constexpr int grid_y(const GemmConfig &c) {
   return is_persistent(c) ? kMultiprocessors : channel_tiles(c);
@@ -310,8 +341,12 @@ QOPT_BOTH_SIDES constexpr const char *reason_invalid(const GemmConfig &c) {
     return "a token must have a multiple of 16 bytes";
   if (c.pair && c.n % 16)
     return "n of an interleaved pair must be a multiple of 16";
-  if (c.tile_n != 16 && c.tile_n != 32 && c.tile_n % 64 && (c.wgmma || c.tile_n != 48))
-    return "tile_n must be 16, 32, 48 (mma.sync) or a multiple of 64";
+  if (!c.spread && c.tile_n != 16 && c.tile_n != 32 && c.tile_n % 64)
+    return "tile_n must be 16, 32 or a multiple of 64";
+  if (c.spread && c.tile_n != spread_channels(c))
+    return "tile_n of spread units must be the channels of the block that has most";
+  if (c.spread && (c.tile_t > 32 || (c.wgmma && is_fragment(c))))
+    return "units are spread for up to 32 tokens, and not for fragments of a warpgroup";
   if (c.wgmma && c.tile_n > 256)
     return "tile_n must be at most 256";
   if (is_fragment(c) && c.wgmma && c.tile_n < 64)
@@ -343,8 +378,8 @@ QOPT_BOTH_SIDES constexpr const char *reason_invalid(const GemmConfig &c) {
     return "rows of tokens are copied if k is a multiple of the block";
   if (has_prologue(c) && (c.tile_t > kPrologueTokens || c.row_copies))
     return "a prologue makes up to 8 tokens, which are not copied";
-  if (!c.wgmma && c.tile_n > 128 && (has_prologue(c) || c.k_warps > 1))
-    return "units that have barriers are eight at most";
+  if (c.k_warps > 1 && c.tile_n > 14 * kUnit)
+    return "units whose warps have a barrier are 14 at most";
   if (c.prologue == Prologue::quantize && token_number(c) == Number::bf16)
     return "bf16 tokens are not quantized";
   if (has_prologue(c) && c.wgmma && c.codes != Codes::e4m3)

@@ -88,6 +88,7 @@ template <GemmConfig config> __device__ __forceinline__ int blocks_of_stage(int 
 /// through the channels, tokens fastest: the blocks at work share weights and tokens.
 template <GemmConfig config> struct Tile {
   int64_t first_unit;
+  int unit_count;
   int first_row;
 
   __device__ __forceinline__ explicit Tile(int64_t rows)
@@ -119,7 +120,10 @@ private:
 
   __device__ __forceinline__ void place(int row_tile, int channel_tile) {
     first_row = row_tile * config.tile_t;
-    first_unit = int64_t(channel_tile) * (config.tile_n / kUnit);
+    first_unit = cuda::first_unit(config, channel_tile);
+    const int next = config.spread ? cuda::first_unit(config, channel_tile + 1)
+                                   : int(first_unit) + config.tile_n / kUnit;
+    unit_count = min(next, units(config)) - int(first_unit);
   }
 };
 
@@ -150,7 +154,7 @@ template <GemmConfig config> struct Producer {
 
   __device__ void copy_weights(const Tile<config> &tile, int index, int stage,
                                uint64_t policy) const {
-    const int left = units(config) - tile.first_unit, valid = left < kUnits ? left : kUnits;
+    const int valid = tile.unit_count;
     const int piece = unit_piece(index);
     if (lane_index() == 0)
       barrier_arrive_expect(ring.full(stage), token_bytes(index) + valid * piece);

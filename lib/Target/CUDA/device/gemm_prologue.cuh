@@ -48,7 +48,7 @@ template <GemmConfig config, class Norm> struct TokenMaker {
   static constexpr int kStrips = config.tile_t * kRowWarps;
   static constexpr int kOwn = gemm_detail::ceil_div(kStrips, kWarps);
   /// Whether a thread's pieces stay in its registers; else they are read again.
-  static constexpr bool kHolds = kOwn * kTurns * (kNorm ? 2 : 1) <= 16;
+  static constexpr bool kHolds = holds_rows(config);
   static constexpr int kHeld = kHolds ? kOwn * kTurns : 1;
   /// Strips whose loads are under way together.
   static constexpr int kUnroll = kHolds ? kOwn : kOwn < 4 ? kOwn : 4;

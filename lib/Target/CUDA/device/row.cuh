@@ -156,7 +156,10 @@ __device__ __forceinline__ uint32_t max_bits(uint32_t absmax, const float (&x)[8
 
 /// The scale of a row with the largest |x| `absmax`, in bits.
 template <class Code> __device__ __forceinline__ RowDivisor row_divisor(uint32_t absmax) {
-  float divisor = __fdiv_rn(bits_to_float(absmax), CodeTraits<Code>::levels);
+  constexpr RowDivisor kLevels{CodeTraits<Code>::levels, 1.0f / CodeTraits<Code>::levels};
+  const float most = bits_to_float(absmax);
+  float divisor = most >= 0x1p-80f && most <= 0x1p80f ? kLevels.plain_quotient(most)
+                                                      : __fdiv_rn(most, kLevels.divisor);
   if (divisor == 0.0f)
     divisor = 1.0f;
   return {divisor, __frcp_rn(divisor)};
@@ -207,7 +210,10 @@ __device__ __forceinline__ float add_squares(float squares, const float (&x)[8])
 
 /// 1 / sqrt(mean + eps) of a row with the sum of squares `squares`.
 __device__ __forceinline__ float inverse_rms(float squares, int columns, float eps) {
-  return __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(__fdiv_rn(squares, columns), eps)));
+  // By a power of two a product is the same as a quotient, and by far sooner there.
+  const float mean = columns & (columns - 1) ? __fdiv_rn(squares, columns)
+                                             : __fmul_rn(squares, 1.0f / columns);
+  return __frcp_rn(__fsqrt_rn(__fadd_rn(mean, eps)));
 }
 
 /// x = bf16(bf16(x inverse) weight).
