@@ -212,7 +212,7 @@ kernel::ScheduleAttr attentionSchedule(kernel::AttentionOp op, kernel::PlanOp pl
                         {});
   }
   int64_t blocks = plan.getMaxTokens() * config.kv_heads, splits = decodeSplits(blocks);
-  cuda::set_decode_schedule(config, splits);
+  cuda::set_decode_schedule(config, splits, /*few_blocks=*/2 * splits * blocks <= multiprocessors);
   std::string reason = llvm::formatv("{0} blocks: {1} rows, {2} KV heads, {3} splits of the pages",
                                      blocks * splits, plan.getMaxTokens(), config.kv_heads, splits);
   SmallVector<std::string> rejected;

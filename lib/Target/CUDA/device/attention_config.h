@@ -125,11 +125,19 @@ QOPT_BOTH_SIDES constexpr int tile_shared_bytes(const AttentionConfig &c) {
 }
 
 /// Decode: 96 KB of pages in flight, so that two blocks fit a multiprocessor, or one and
-/// the first weights of the next kernel.
-QOPT_BOTH_SIDES constexpr void set_decode_schedule(AttentionConfig &c, int splits = 1) {
+/// the first weights of the next kernel. Where every block has a multiprocessor of its own
+/// and more (`few_blocks`), twice the warps halve the pages of each.
+QOPT_BOTH_SIDES constexpr void set_decode_schedule(AttentionConfig &c, int splits = 1,
+                                                   bool few_blocks = false) {
+  constexpr int most_bytes = 128 * 1024;
   c.splits = splits;
   c.warps = c.head_dim <= 64 ? 4 : c.head_dim <= 128 ? 3 : 2;
   c.stages = c.head_dim <= 64 ? 3 : 2;
+  AttentionConfig wide = c;
+  wide.warps *= 2;
+  wide.stages = 1;
+  if (few_blocks && c.head_dim > 64 && c.head_dim <= 128 && decode_shared_bytes(wide) <= most_bytes)
+    c = wide;
 }
 /// Tiles: 128 rows by two warpgroups; else two fragments for each of 4 warps, or one for
 /// each of 8. Pages come from the second-level cache: eight half pages hide its latency.
