@@ -69,8 +69,6 @@ public:
   kernel::ScheduleAttr prologueSchedule(kernel::GemmOp fused, kernel::GemmOp apart,
                                         Operation *maker, kernel::PlanOp plan,
                                         std::string &reason) const override {
-    if (isPortable)
-      return Target::prologueSchedule(fused, apart, maker, plan, reason);
     return cudaPrologueSchedule(fused, apart, maker, plan, table, reason);
   }
 
