@@ -52,7 +52,7 @@ template <PortableGemmConfig config> struct PortableCopies {
 private:
   __device__ __forceinline__ void copy_tokens(uint32_t to, int index) const {
     constexpr int kChunks = kRowOfStage / 16; // of a row
-#pragma unroll 8
+#pragma unroll 4
     for (int first = 0; first < kLayer.tile_t * kChunks; first += kThreads) {
       const int i = first + threadIdx.x;
       if (kLayer.tile_t * kChunks % kThreads && i >= kLayer.tile_t * kChunks)
@@ -80,7 +80,7 @@ private:
     constexpr int kChunks = stage_unit_bytes(kLayer) / 16, kUnits = kLayer.tile_n / kUnit;
     const uint8_t *from = image + int64_t(index) * stage_unit_bytes(kLayer);
     const int piece = unit_piece(index);
-#pragma unroll 8
+#pragma unroll 4
     for (int first = 0; first < kUnits * kChunks; first += kThreads) {
       const int i = first + threadIdx.x;
       if (kUnits * kChunks % kThreads && i >= kUnits * kChunks)

@@ -62,12 +62,19 @@ QOPT_BOTH_SIDES constexpr GemmConfig warp_layer(const PortableGemmConfig &c) {
   layer.tile_t = c.warp_t;
   return layer;
 }
+/// Where the warps of a unit give each other their sums: a row of 32 lanes for each
+/// accumulator of a warp, for each group of two stages (and its tokens' sum), or each warp.
+QOPT_BOTH_SIDES constexpr int portable_exchange_bytes(const PortableGemmConfig &c) {
+  const GemmConfig &l = c.layer;
+  int slots = is_fragment(l) ? 2 * stage_blocks(l) * (l.affine ? 2 : 1) : l.k_warps;
+  return l.k_warps == 1 ? 0 : slots * c.warp_t / 2 * kRowBytes;
+}
 /// Behind the ring, where warps that share columns give each other their sums.
 QOPT_BOTH_SIDES constexpr int exchange_offset(const PortableGemmConfig &c) {
   return c.layer.stages * stage_bytes(c);
 }
 QOPT_BOTH_SIDES constexpr int shared_bytes(const PortableGemmConfig &c) {
-  return exchange_offset(c) + warps(c) / c.layer.k_warps * unit_exchange_bytes(warp_layer(c));
+  return exchange_offset(c) + warps(c) / c.layer.k_warps * portable_exchange_bytes(c);
 }
 
 /// grid.x is ceil(rows / tile_t).

@@ -81,7 +81,7 @@ template <PortableGemmConfig config> struct WarpExchange {
 
   __device__ __forceinline__ WarpExchange(uint32_t ring, int warp)
       : base(ring + exchange_offset(config) +
-             warp / config.layer.k_warps * unit_exchange_bytes(warp_layer(config)) +
+             warp / config.layer.k_warps * portable_exchange_bytes(config) +
              lane_index() * 4),
         part(warp % config.layer.k_warps) {}
 
@@ -241,7 +241,8 @@ private:
 
 /// Groups of a warp's `count` that are summed side by side, as registers allow.
 template <PortableGemmConfig config> __device__ constexpr int portable_parallel_groups(int count) {
-  constexpr int kSums = config.warp_n / kUnit * config.warp_t / 2; // accumulators of a group
+  constexpr int kProducts = config.warp_n / kUnit + (config.layer.affine ? 1 : 0);
+  constexpr int kSums = kProducts * config.warp_t / 2; // accumulators of a group
   int groups = kSums <= 8 ? 4 : kSums <= 16 ? 2 : 1;
   while (count % groups)
     --groups;
@@ -261,7 +262,7 @@ template <PortableGemmConfig config> struct GroupedSums {
                                             int index) {
     constexpr int kGroups = portable_parallel_groups<config>(stage_blocks(kLayer));
     const int count = blocks(kLayer) - index * stage_blocks(kLayer);
-#pragma unroll
+#pragma unroll 2
     for (int first = 0; first < stage_blocks(kLayer); first += kGroups) {
       if (first >= count)
         break;
@@ -378,7 +379,7 @@ template <PortableGemmConfig config> struct ChannelSums {
   __device__ __forceinline__ void add_stage(const WarpTokens<config> &tokens, uint32_t units,
                                             int index) {
     const int left = block_columns(kLayer) - index * kLayer.k_stage;
-#pragma unroll
+#pragma unroll 2
     for (int column = 0; column < kLayer.k_stage; column += 64) {
       if (column >= left)
         break;
