@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint64_t hidden = 4, vocabulary = 4;
 /// As FakeCUDADriver.cpp reads it: a kernel, its arguments and tensor maps.
-const std::string cubin = "fake cubin\ntoy_project_map 6 1\nend\n";
+const std::string cubin = "fake cubin\ntoy_project_map 6 1\nend\n" + std::string(1, '\0');
 
 /// Contenders are one kernel, y = W x of a row, whose map says where x is.
 class TuneMeasure : public testing::Test {
