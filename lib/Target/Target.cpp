@@ -11,7 +11,7 @@
 
 using namespace qopt;
 
-llvm::Expected<std::unique_ptr<Target>> Target::parse(llvm::StringRef name) {
+static llvm::Expected<std::unique_ptr<Target>> parseName(llvm::StringRef name) {
   llvm::StringRef family = name.split(':').first;
   if (family == "cuda")
     return createCUDATarget(name);
@@ -20,4 +20,13 @@ llvm::Expected<std::unique_ptr<Target>> Target::parse(llvm::StringRef name) {
   return llvm::createStringError("unknown target '" + name +
                                  "', expected cpu, cpu:native, cpu:x86-64-v2, cpu:x86-64-v3, "
                                  "cpu:x86-64-v4, cpu:znver4 or cuda:sm_90a");
+}
+
+llvm::Expected<std::unique_ptr<Target>> Target::parse(llvm::StringRef name,
+                                                      llvm::StringRef schedule) {
+  llvm::Expected<std::unique_ptr<Target>> target = parseName(name);
+  if (target && !schedule.empty())
+    if (llvm::Error error = (*target)->addSchedules(schedule))
+      return error;
+  return target;
 }

@@ -121,16 +121,11 @@ struct FusePrologue : public qopt::impl::FusePrologueBase<FusePrologue> {
   using FusePrologueBase::FusePrologueBase;
 
   void runOnOperation() override {
-    llvm::Expected<std::unique_ptr<Target>> parsed = Target::parse(target);
+    llvm::Expected<std::unique_ptr<Target>> parsed = Target::parse(target, schedule);
     if (!parsed) {
       getOperation().emitError(llvm::toString(parsed.takeError()));
       return signalPassFailure();
     }
-    if (!schedule.empty())
-      if (llvm::Error error = (*parsed)->addSchedules(schedule)) {
-        getOperation().emitError(llvm::toString(std::move(error)));
-        return signalPassFailure();
-      }
     IRRewriter rewriter(&getContext());
     MakeInPrologue pattern{**parsed};
     for (auto plan : getOperation().getOps<kernel::PlanOp>()) {

@@ -23,16 +23,11 @@ struct SelectSchedule : public qopt::impl::SelectScheduleBase<SelectSchedule> {
   using SelectScheduleBase::SelectScheduleBase;
 
   void runOnOperation() override {
-    llvm::Expected<std::unique_ptr<Target>> parsed = Target::parse(target);
+    llvm::Expected<std::unique_ptr<Target>> parsed = Target::parse(target, schedule);
     if (!parsed) {
       getOperation().emitError(llvm::toString(parsed.takeError()));
       return signalPassFailure();
     }
-    if (!schedule.empty())
-      if (llvm::Error error = (*parsed)->addSchedules(schedule)) {
-        getOperation().emitError(llvm::toString(std::move(error)));
-        return signalPassFailure();
-      }
     for (auto plan : llvm::make_early_inc_range(getOperation().getOps<kernel::PlanOp>())) {
       FailureOr<std::vector<Bucket>> wanted = bucketsOf(plan, **parsed);
       if (failed(wanted))

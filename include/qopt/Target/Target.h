@@ -89,7 +89,9 @@ struct CompiledCode {
 class Target {
 public:
   /// cpu, cpu:native, cpu:x86-64-v2, -v3, -v4, cpu:znver4 or cuda:sm_90a.
-  static llvm::Expected<std::unique_ptr<Target>> parse(llvm::StringRef name);
+  /// With \p schedule, a file, the target prefers what this table says was measured.
+  static llvm::Expected<std::unique_ptr<Target>> parse(llvm::StringRef name,
+                                                       llvm::StringRef schedule = "");
 
   virtual ~Target() = default;
 

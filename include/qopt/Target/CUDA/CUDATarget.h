@@ -48,9 +48,6 @@ kernel::ScheduleAttr cudaPrologueSchedule(kernel::GemmOp fused, kernel::GemmOp a
                                           mlir::Operation *maker, kernel::PlanOp plan,
                                           const ScheduleTable &table, std::string &reason);
 
-/// The same for the portable kernels.
-kernel::ScheduleAttr portableSchedule(mlir::Operation *launch, kernel::PlanOp plan);
-
 /// Gives every launch of every plan its `entry`; launches that do the same share
 /// one. Reports what has no kernel.
 mlir::LogicalResult assignCUDAEntries(mlir::ModuleOp module);

@@ -24,15 +24,6 @@ __device__ __forceinline__ T (&eight_tokens(T (&sums)[count], int i))[4] {
   return *reinterpret_cast<T(*)[4]>(&sums[4 * i]);
 }
 
-__device__ __forceinline__ void multiply(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
-                                         uint32_t b1) {
-  mma_bf16(d, a, b0, b1);
-}
-__device__ __forceinline__ void multiply(int32_t (&d)[4], const uint32_t (&a)[4], uint32_t b0,
-                                         uint32_t b1) {
-  mma_s8(d, a, b0, b1);
-}
-
 /// B fragments of a stage's tokens: 64 bytes of K of eight tokens in one ldmatrix. Tiles
 /// of 1, 2 and 4 tokens fill the eight with copies, whose products nobody reads.
 template <GemmConfig config> struct TokenFragments {

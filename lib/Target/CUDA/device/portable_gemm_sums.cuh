@@ -26,15 +26,6 @@ namespace qopt::cuda {
 
 //===- Fragments and accumulators -----------------------------------------===//
 
-__device__ __forceinline__ void multiply_warp(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
-                                              uint32_t b1) {
-  mma_bf16(d, a, b0, b1);
-}
-__device__ __forceinline__ void multiply_warp(int32_t (&d)[4], const uint32_t (&a)[4], uint32_t b0,
-                                              uint32_t b1) {
-  mma_s8(d, a, b0, b1);
-}
-
 /// B fragments of a warp's tokens: 64 bytes of K of eight tokens in one ldmatrix.
 template <PortableGemmConfig config> struct WarpTokens {
   static constexpr int kTiles = config.warp_t / 8;
@@ -68,7 +59,7 @@ template <PortableGemmConfig config, class Sum> struct WarpSums {
                                       const uint32_t (&b)[kTiles][4], int step) {
 #pragma unroll
     for (int i = 0; i < kTiles; ++i)
-      multiply_warp(eight_tokens(unit, i), a, b[i][2 * step], b[i][2 * step + 1]);
+      multiply(eight_tokens(unit, i), a, b[i][2 * step], b[i][2 * step + 1]);
   }
 };
 

@@ -284,6 +284,16 @@ __device__ __forceinline__ void mma_s8(int32_t (&d)[4], const uint32_t (&a)[4], 
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+/// The product of the type of `d`.
+__device__ __forceinline__ void multiply(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
+                                         uint32_t b1) {
+  mma_bf16(d, a, b0, b1);
+}
+__device__ __forceinline__ void multiply(int32_t (&d)[4], const uint32_t (&a)[4], uint32_t b0,
+                                         uint32_t b1) {
+  mma_s8(d, a, b0, b1);
+}
+
 /// Element-wise a - b of two bf16 pairs; before sm_90 a - 1 b, which rounds as well.
 __device__ __forceinline__ uint32_t sub_bf16(uint32_t a, uint32_t b) {
   uint32_t result;
