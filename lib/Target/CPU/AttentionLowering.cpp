@@ -36,8 +36,8 @@ struct PageMatrix {
 ///   l' = l c + sum p_j, y' = y c + sum p_j v_j, at the end y / l
 ///
 /// Rows of a unit that follow each other in a sequence pass over its pages
-/// together: a page is converted to float32 once for all of them. Each row
-/// computes what it would alone.
+/// together: a page is converted to float32 once for all of them, and read as it is
+/// for a row alone. Each row computes what it would alone.
 class AttentionEmitter {
 public:
   AttentionEmitter(KernelBuilder &b, kernel::AttentionOp op, const KernelArguments &args)
@@ -122,11 +122,19 @@ private:
       Value page = pages.page(b, args, op.getCache(), first, index);
       PageMatrix k{pages.keys(b, page, kvHead), pages.element, pages.keyRowBytes()};
       PageMatrix v{pages.values(b, page, kvHead), pages.element, pages.valueRowBytes()};
-      if (queriesAtOnce > 1) {
+      auto emitOne = [&] {
+        Value last = b.subI(count, 1);
+        Value next = pages.page(b, args, op.getCache(), first, b.minU(b.addI(index, 1), last));
+        emitPage(first, b.i64(0), index, k, v, pages.keys(b, next, kvHead));
+      };
+      auto emitMany = [&] {
         k = emitConverted(k, keys, pages.headDim, pages.pageTokens, tokenLanes);
         v = emitConverted(v, values, pages.pageTokens, pages.headDim, channelLanes);
-      }
-      b.loop(first, end, 1, [&](Value row) { emitPage(row, b.subI(row, first), index, k, v); });
+        b.loop(first, end, 1, [&](Value row) { emitPage(row, b.subI(row, first), index, k, v); });
+      };
+      if (queriesAtOnce == 1)
+        return emitOne();
+      b.ifThen(b.cmpI(CmpIPredicate::eq, b.subI(end, first), b.i64(1)), emitOne, emitMany);
     });
     b.loop(first, end, 1, [&](Value row) { emitEnd(row, b.subI(row, first), head); });
   }
@@ -163,17 +171,18 @@ private:
     }
   }
 
-  /// Page `page` as far as `row` sees it.
-  void emitPage(Value row, Value index, Value page, const PageMatrix &k, const PageMatrix &v) {
+  /// Page `page` as far as `row` sees it. With `nextKeys`, the next page's, keys and
+  /// values are read from the cache, and arrive while others are multiplied.
+  void emitPage(Value row, Value index, Value page, const PageMatrix &k, const PageMatrix &v,
+                Value nextKeys = {}) {
     Value tokens = b.addI(pages.position(b, args, row), 1);
     Value start = b.mulI(page, pages.pageTokens);
     Value state = b.mulI(index, stateBytes()), scalars = b.mulI(index, 4 * group);
     auto emit = [&] {
       Value valid = b.minU(b.subI(tokens, start), b.i64(pages.pageTokens));
-      emitScores(b.at(queries, state), k, valid);
-      for (int64_t h = 0; h < group; ++h)
-        emitSoftmax(b.at(sums, state), b.at(maxima, scalars), b.at(totals, scalars), h);
-      emitWeightedSum(b.at(sums, state), v, valid);
+      emitScores(b.at(queries, state), k, valid, nextKeys ? v.pointer : Value());
+      Value correction = emitSoftmax(b.at(maxima, scalars), b.at(totals, scalars));
+      emitWeightedSum(b.at(sums, state), correction, v, valid, nextKeys);
     };
     if (queriesAtOnce == 1)
       return emit();
@@ -203,13 +212,22 @@ private:
         body(head, std::min(height, group - head), vector, std::min(width, vectors - vector));
   }
 
+  /// The `index`-th of `count` parts of a head's keys or values at `pointer`.
+  void prefetchShare(Value pointer, Value index, int64_t count) {
+    int64_t bytes = llvm::divideCeil(pages.headBytes(), count);
+    Value part = b.rowAt(pointer, index, bytes);
+    for (int64_t line = 0; line < bytes; line += 64)
+      b.prefetch(b.at(part, line));
+  }
+
   SmallVector<Value> zeros(int64_t count, int64_t lanes) {
     return SmallVector<Value>(count, b.constantF(b.vecF32(lanes), 0.0));
   }
 
   /// weights[head][token] = scale * sum_d q[head][d] k[d][token]; -inf for tokens
   /// beyond the query's, whatever their slots hold.
-  void emitScores(Value queries, const PageMatrix &keys, Value valid) {
+  /// Asks for what is at `ahead` meanwhile.
+  void emitScores(Value queries, const PageMatrix &keys, Value valid, Value ahead) {
     double scale = op.getScale().convertToDouble();
     forBlocks(pages.pageTokens / tokenLanes, [&](int64_t head, int64_t heads, int64_t vector,
                                                  int64_t vectors) {
@@ -218,6 +236,8 @@ private:
                  [&](Value d, ValueRange carried) {
                    SmallVector<Value> next(carried);
                    Value row = b.rowAt(keys.pointer, d, keys.rowBytes);
+                   if (ahead && head == 0 && vector == 0)
+                     prefetchShare(ahead, d, pages.headDim);
                    for (int64_t v = 0; v < vectors; ++v) {
                      int64_t offset = (vector + v) * keys.rowBytes * tokenLanes / pages.pageTokens;
                      Value k = loadF32(b, keys.element, b.at(row, offset), tokenLanes);
@@ -255,53 +275,65 @@ private:
     return 4 * (head * pages.pageTokens + token);
   }
 
-  /// Scores to exp(score - maximum), and what came before to the new maximum.
-  void emitSoftmax(Value sums, Value maxima, Value totals, int64_t head) {
+  /// Scores to exp(score - maximum), and the totals before to the new maximum;
+  /// returns the correction that does so, a lane of each head.
+  Value emitSoftmax(Value maxima, Value totals) {
     auto max = [&](Value x, Value y) {
       return b.select(b.cmpF(arith::CmpFPredicate::OGT, x, y), x, y);
     };
     const int64_t lanes = widest(pages.pageTokens, sumLanes);
-    VectorType type = b.vecF32(lanes);
-    SmallVector<Value> scores;
-    for (int64_t token = 0; token < pages.pageTokens; token += lanes)
-      scores.push_back(b.load(type, b.at(weights, weightOffset(head, token))));
-    Value largest = scores.front();
-    for (Value score : ArrayRef(scores).drop_front())
-      largest = max(largest, score);
-    Value before = b.load(b.getF32Type(), b.at(maxima, 4 * head));
-    Value maximum = max(before, b.reduce(largest, max));
-    Value total = b.constantF(type, 0.0);
-    for (auto [index, score] : llvm::enumerate(scores)) {
-      Value weight = emitExp(b, b.subF(score, b.splat(maximum, lanes)));
-      b.store(weight, b.at(weights, weightOffset(head, index * lanes)));
-      total = b.addF(total, weight);
+    VectorType type = b.vecF32(lanes), ofHeads = b.vecF32(group);
+    auto scoresAt = [&](int64_t head, int64_t token) {
+      return b.at(weights, weightOffset(head, token));
+    };
+    SmallVector<Value> largest, pageTotals;
+    for (int64_t head = 0; head < group; ++head) {
+      Value vector = b.load(type, scoresAt(head, 0));
+      for (int64_t token = lanes; token < pages.pageTokens; token += lanes)
+        vector = max(vector, b.load(type, scoresAt(head, token)));
+      largest.push_back(b.reduce(vector, max));
     }
-    Value correction = b.lane(emitExp(b, b.splat(b.subF(before, maximum), 1)), 0);
-    Value previous = b.load(b.getF32Type(), b.at(totals, 4 * head));
-    b.store(b.mulAdd(previous, correction, b.reduceAddF(total)), b.at(totals, 4 * head));
-    b.store(maximum, b.at(maxima, 4 * head));
-    b.loop(b.i64(0), b.i64(pages.headDim), channelLanes, [&](Value i) {
-      Value pointer = b.rowAt(b.at(sums, 4 * head * pages.headDim), i, 4);
-      Value sum = b.load(b.vecF32(channelLanes), pointer);
-      b.store(b.mulF(sum, b.splat(correction, channelLanes)), pointer);
-    });
+    Value before = b.load(ofHeads, maxima);
+    Value maximum = max(before, b.fromLanes(largest));
+    b.store(maximum, maxima);
+    for (int64_t head = 0; head < group; ++head) {
+      Value subtrahend = b.splat(b.lane(maximum, head), lanes);
+      Value total = b.constantF(type, 0.0);
+      for (int64_t token = 0; token < pages.pageTokens; token += lanes) {
+        Value score = b.load(type, scoresAt(head, token));
+        Value weight = emitSoftmaxExp(b, b.subF(score, subtrahend));
+        b.store(weight, scoresAt(head, token));
+        total = b.addF(total, weight);
+      }
+      pageTotals.push_back(b.reduceAddF(total));
+    }
+    Value correction = emitSoftmaxExp(b, b.subF(before, maximum));
+    Value previous = b.load(ofHeads, totals);
+    b.store(b.mulAdd(previous, correction, b.fromLanes(pageTotals)), totals);
+    return correction;
   }
 
-  /// sums[head][d] += sum over the valid tokens of weight * v[token][d].
-  void emitWeightedSum(Value sums, const PageMatrix &values, Value valid) {
+  /// sums[head][d] = correction[head] * sums[head][d] + the sum over the valid
+  /// tokens of weight * v[token][d]. Asks for what is at `ahead` meanwhile.
+  void emitWeightedSum(Value sums, Value correction, const PageMatrix &values, Value valid,
+                       Value ahead) {
     forBlocks(pages.headDim / channelLanes, [&](int64_t head, int64_t heads, int64_t vector,
                                                 int64_t vectors) {
       auto sumAt = [&](int64_t h, int64_t v) {
         return b.at(sums, 4 * ((head + h) * pages.headDim + (vector + v) * channelLanes));
       };
       SmallVector<Value> carried;
-      for (int64_t h = 0; h < heads; ++h)
+      for (int64_t h = 0; h < heads; ++h) {
+        Value factor = b.splat(b.lane(correction, head + h), channelLanes);
         for (int64_t v = 0; v < vectors; ++v)
-          carried.push_back(b.load(b.vecF32(channelLanes), sumAt(h, v)));
+          carried.push_back(b.mulF(b.load(b.vecF32(channelLanes), sumAt(h, v)), factor));
+      }
       SmallVector<Value> result =
           b.loop(b.i64(0), valid, 1, carried, [&](Value token, ValueRange before) {
             SmallVector<Value> next(before);
             Value row = b.rowAt(values.pointer, token, values.rowBytes);
+            if (ahead && head == 0 && vector == 0)
+              prefetchShare(ahead, token, pages.pageTokens);
             for (int64_t v = 0; v < vectors; ++v) {
               int64_t offset = (vector + v) * values.rowBytes * channelLanes / pages.headDim;
               Value x = loadF32(b, values.element, b.at(row, offset), channelLanes);

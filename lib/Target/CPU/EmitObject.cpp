@@ -51,7 +51,7 @@ createTargetMachine(const CPUTarget &target) {
   // What is fused was decided where it was emitted.
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
   return std::unique_ptr<llvm::TargetMachine>(found->createTargetMachine(
-      triple, target.cpu, target.vnni ? "+avx512vnni" : "", options, llvm::Reloc::PIC_,
+      triple, target.cpu, target.vnni ? "+avx512vnni,+fast-dpwssd" : "", options, llvm::Reloc::PIC_,
       std::nullopt, llvm::CodeGenOptLevel::Aggressive));
 }
 

@@ -8,13 +8,14 @@
 #include "ElementConversions.h"
 #include "GemmOperands.h"
 #include "KernelEmitters.h"
+#include <limits>
 #include <numeric>
 
 using namespace mlir;
 using namespace qopt;
 
 /// Bytes of a panel: a third of a first-level cache, beside the rows' part.
-constexpr int64_t panelBytes = 16 << 10;
+constexpr int64_t largestPanel = 16 << 10;
 /// How far ahead of one row's products words are asked for: what a core reads from
 /// memory until they arrive. Processors' own prefetching ends with a page of 4 KiB.
 constexpr int64_t bytesAhead = 2 << 10;
@@ -25,11 +26,10 @@ namespace {
 ///
 ///   this worker's tiles of channels, `block` at a time
 ///     rows, `rows` at a time
-///       stage: the rows' activations as float32 (int8 codes as they are), padded
-///       with zeros to whole words, and their sums where a minimum or an offset
-///       needs them
+///       stage: the rows' activations as `Products` has them, padded with zeros to
+///       whole words, and their sums where a minimum or an offset needs them
 ///       tiles of the block
-///         panels of K, a group or `panelBytes`: decoded once to float32 (int8
+///         panels of K, a group or `largestPanel` bytes: decoded once to operands (int8
 ///         codes and float32 weights are read where they are)
 ///           rows, `tile_m` at a time, then what is left in powers of two:
 ///           the panel's products, added to the row's sums
@@ -41,24 +41,31 @@ namespace {
 ///
 /// A lane is a channel and K runs in order, so that tiles, panels, blocks and
 /// workers change no bit of a result.
+///
+/// Beside 4-bit codes bf16 activations are 16-bit integers of one power of two for
+/// each group: exact down to 2^-8 of the group's largest, and to 2^-16 of it below.
 class GemmEmitter {
 public:
   GemmEmitter(KernelBuilder &b, kernel::GemmOp op, const KernelArguments &args)
       : b(b), op(op), args(args), image(op.getWeight().getType()), in(op.getInput()),
         out(op.getOuts()[0]), lanes(b.lanes()), vectors(image.tileN / lanes),
         tileM(parameter("tile_m", 1)), rowsAtOnce(parameter("rows", tileM)),
-        isInt8(in.element.isInteger(8)), isGrouped(isGroupedType(op.getWeight().getType())),
-        isDecoded(!isInt8 && !image.element.isF32()), scale(operandScale(b, image, in.element)),
-        stagedBytes(isInt8 ? 1 : 4),
+        products(productsOf(image, in.element)), isGrouped(isGroupedType(op.getWeight().getType())),
+        isDecoded(products != Products::Bytes && !image.element.isF32()),
+        scale(operandScale(b, image, in.element)), ofLane(elementsOfLane(products)),
+        stagedBytes(4 / ofLane),
         stagedRow(oddLines(image.groups() * image.steps() * image.kPack * stagedBytes)),
-        staged(b.scratch(rowsAtOnce * stagedRow)), sumsPerRow(isInt8 ? 1 : image.groups()) {
-    if (isInt8 || image.minimum)
+        staged(b.scratch(rowsAtOnce * stagedRow)),
+        sumsPerRow(products == Products::Bytes ? 1 : image.groups()) {
+    if (isInteger() || image.minimum)
       sums = b.scratch(4 * rowsAtOnce * sumsPerRow);
+    if (products == Products::Shorts)
+      units = b.scratch(4 * rowsAtOnce * sumsPerRow);
     if (rowsAtOnce == 1)
       return;
     totals = b.scratch(rowsAtOnce * totalsRow());
     if (isDecoded)
-      decoded = b.scratch(4 * image.tileN * panelSteps() * image.kPack);
+      decoded = b.scratch(panelSteps() * image.kPack / ofLane * totalsRow());
   }
 
   void run() {
@@ -89,8 +96,13 @@ private:
   /// for the same few places of the first-level cache.
   static int64_t oddLines(int64_t bytes) { return 64 * (llvm::divideCeil(bytes, 64) | 1); }
 
-  VectorType sumType() { return isInt8 ? b.vecI32(lanes) : b.vecF32(lanes); }
-  Value zeroSum() { return isInt8 ? b.constant(sumType(), 0) : b.constantF(sumType(), 0.0); }
+  bool isInteger() const { return products != Products::Floats; }
+  /// Of products; of what rows keep of all panels so far.
+  VectorType sumType() { return isInteger() ? b.vecI32(lanes) : b.vecF32(lanes); }
+  VectorType totalType() { return products == Products::Bytes ? b.vecI32(lanes) : b.vecF32(lanes); }
+  Value zero(VectorType type) {
+    return type.getElementType().isInteger(32) ? b.constant(type, 0) : b.constantF(type, 0.0);
+  }
 
   Value weights(Value tile) {
     return b.rowAt(args.pointer(op.getWeight()), tile, image.tileBytes());
@@ -117,8 +129,10 @@ private:
   void emitStaging(Value row, Value m) {
     Value from = b.rowAt(args.pointer(op.getInput()), row, in.rowBytes);
     Value to = b.rowAt(staged, m, stagedRow);
-    if (isInt8)
+    if (products == Products::Bytes)
       return emitByteStaging(from, to, m);
+    if (products == Products::Shorts)
+      return emitShortStaging(from, to, m);
     b.loopColumns(image.k, lanes, [&](Value k, int64_t count) {
       Value x = loadF32(b, in.element, b.at(from, b.mulI(k, in.elementBytes())), count);
       b.store(scale == 1.0 ? x : b.mulF(x, scale), b.rowAt(to, k, 4));
@@ -130,31 +144,77 @@ private:
         Value sum = b.constantF(b.vecF32(sumLanes), 0.0);
         for (int64_t k = 0; k < image.group; k += sumLanes)
           sum = b.addF(sum, b.load(b.vecF32(sumLanes), b.at(start, 4 * k)));
-        Value index = b.addI(b.mulI(m, sumsPerRow), group);
-        b.store(b.reduceAddF(sum), b.rowAt(sums, index, 4));
+        b.store(b.reduceAddF(sum), ofGroup(sums, m, group));
       });
   }
 
+  Value ofGroup(Value array, Value m, Value group) {
+    return b.rowAt(array, b.addI(b.mulI(m, sumsPerRow), group), 4);
+  }
+
+  /// For each group the unit 2^e that its largest is below 2^15 of, the activations
+  /// in it, half to even, and their sum.
+  void emitShortStaging(Value from, Value to, Value m) {
+    constexpr int64_t infinity = 0x7f800000, leastExponent = 15; // 2^-126 is a unit
+    Type i32 = b.getI32Type(), f32 = b.getF32Type();
+    b.loop(b.i64(0), b.i64(image.groups()), 1, [&](Value group) {
+      Value firstK = b.mulI(group, image.group);
+      SmallVector<Value> xs;
+      Value largest = zero(b.vecI32(lanes));
+      for (int64_t k = 0; k < image.group; k += lanes) {
+        Value pointer = b.at(from, b.mulI(b.addI(firstK, k), in.elementBytes()));
+        xs.push_back(loadF32(b, in.element, pointer, lanes));
+        Value magnitude = b.andI(b.bitcast(xs.back(), i32), 0x7fffffff);
+        largest = b.maxS(largest, magnitude);
+      }
+      largest = b.reduce(largest, [&](Value x, Value y) { return b.maxS(x, y); });
+      Value exponent = b.maxS(b.shrU(largest, 23), b.constant(i32, leastExponent));
+      auto power = [&](Value biased) { return b.bitcast(b.shl(biased, 23), f32); };
+      Value unit = power(b.subI(exponent, leastExponent - 1));
+      Value perUnit = b.splat(power(b.subI(b.constant(i32, 268), exponent)), lanes);
+      Value isFinite = b.cmpI(arith::CmpIPredicate::slt, largest, b.constant(i32, infinity));
+      constexpr double quiet = std::numeric_limits<double>::quiet_NaN();
+      b.store(b.select(isFinite, unit, b.constantF(f32, quiet)), ofGroup(units, m, group));
+      // The integer is in the low bits of 1.5 x 2^23 + x.
+      constexpr double magic = 0x1.8p23;
+      Value sum = zero(b.vecI32(lanes));
+      for (auto [i, x] : llvm::enumerate(xs)) {
+        Value integer = b.subI(b.bitcast(b.addF(b.mulF(x, perUnit), magic), i32),
+                               llvm::bit_cast<int32_t>(float(magic)));
+        sum = b.addI(sum, integer);
+        b.store(b.trunc(integer, b.getI16Type()),
+                b.at(b.rowAt(to, firstK, stagedBytes), i * lanes * stagedBytes));
+      }
+      sum = b.reduce(sum, [&](Value x, Value y) { return b.addI(x, y); });
+      b.store(sum, ofGroup(sums, m, group));
+    });
+  }
+
   void emitByteStaging(Value from, Value to, Value m) {
-    Value partial = b.scratch(4 * lanes);
-    b.store(b.constant(b.vecI32(lanes), 0), partial);
-    b.loopColumns(image.k, lanes, [&](Value k, int64_t count) {
-      Value x = b.load(b.vec(count, b.getI8Type()), b.at(from, k));
-      b.store(x, b.at(to, k));
-      Value wide = b.extS(x, b.getI32Type());
-      b.store(b.addI(b.load(b.vecI32(count), partial), wide), partial);
+    int64_t width = 4 * lanes, whole = image.k / width * width;
+    Value ones = b.constant(sumType(), 0x01010101);
+    Value partial =
+        b.loop(b.i64(0), b.i64(whole), width, zero(sumType()), [&](Value k, ValueRange before) {
+          Value x = b.load(sumType(), b.at(from, k));
+          b.store(x, b.at(to, k));
+          return Vectors{dotBytes(b, before[0], ones, x)};
+        })[0];
+    Value sum = b.reduce(partial, [&](Value x, Value y) { return b.addI(x, y); });
+    forPieces(image.k - whole, width, [&](int64_t first, int64_t count) {
+      Value x = b.load(b.vec(count, b.getI8Type()), b.at(from, whole + first));
+      b.store(x, b.at(to, whole + first));
+      sum = b.addI(
+          sum, b.reduce(b.extS(x, b.getI32Type()), [&](Value x, Value y) { return b.addI(x, y); }));
     });
     emitPadding(to);
-    Value sum =
-        b.reduce(b.load(b.vecI32(lanes), partial), [&](Value x, Value y) { return b.addI(x, y); });
     b.store(sum, b.rowAt(sums, m, 4));
   }
 
   /// Zeros behind K: the weights' padding is finite, so that the product is 0.
   void emitPadding(Value to) {
     for (int64_t k = image.k; k < image.groups() * image.steps() * image.kPack; ++k) {
-      Type type = isInt8 ? Type(b.getI8Type()) : Type(b.getF32Type());
-      Value zero = isInt8 ? b.constant(type, 0) : b.constantF(type, 0.0);
+      bool isByte = products == Products::Bytes;
+      Value zero = isByte ? b.constant(b.getI8Type(), 0) : b.constantF(b.getF32Type(), 0.0);
       b.store(zero, b.at(to, k * stagedBytes));
     }
   }
@@ -167,13 +227,40 @@ private:
   void emitProducts(ArrayRef<Value> operands, Value activations, int64_t height, Vectors &sums) {
     for (int64_t m = 0; m < height; ++m) {
       Value pointer = b.at(activations, m * stagedRow);
-      Value x = isInt8 ? b.load(b.getI32Type(), pointer)
-                       : b.splat(b.load(b.getF32Type(), pointer), lanes);
+      Value x = b.splat(b.load(sumType().getElementType(), pointer), lanes);
       for (auto [v, operand] : llvm::enumerate(operands)) {
         Value &sum = sums[m * operands.size() + v];
-        sum = isInt8 ? dotBytes(b, sum, operand, x) : b.mulAdd(x, operand, sum);
+        sum = emitProduct(sum, operand, x);
       }
     }
+  }
+
+  Value emitProduct(Value sum, Value operand, Value x) {
+    switch (products) {
+    case Products::Bytes:
+      return dotBytes(b, sum, operand, x);
+    case Products::Shorts:
+      return dotShorts(b, sum, operand, x);
+    case Products::Floats:
+      return b.mulAdd(x, operand, sum);
+    }
+    llvm_unreachable("unknown products");
+  }
+
+  /// What the sums of a group start with, for `height` rows from `m` and `count`
+  /// vectors: codes are stored with an offset of 8.
+  Vectors groupStart(Value group, Value m, int64_t height, int64_t count) {
+    bool isOffset = products == Products::Shorts && image.element.isSignlessInteger();
+    Vectors start;
+    for (int64_t i = 0; i < height; ++i) {
+      Value first = zero(sumType());
+      if (isOffset) {
+        Value sum = b.load(b.getI32Type(), ofGroup(sums, b.addI(m, i), group));
+        first = b.splat(b.mulI(sum, -8), lanes);
+      }
+      start.append(count, first);
+    }
+    return start;
   }
 
   /// total + scale * (sum over the group) + minimum * (sum of activations), for
@@ -188,13 +275,19 @@ private:
       if (image.minimum)
         minimum = loadChannels(bases, v, image.minimum, image.codeBytes() + image.scaleBytes());
       for (int64_t i = 0; i < height; ++i) {
+        Value row = b.addI(m, i);
+        auto inUnits = [&](Value sum) {
+          if (products != Products::Shorts)
+            return sum;
+          Value unit = b.load(b.getF32Type(), ofGroup(units, row, group));
+          return b.mulF(b.toFloat(sum), b.splat(unit, lanes));
+        };
         Value &total = results[i * count + v];
-        total = b.mulAdd(scale, partial[i * count + v], total);
+        total = b.mulAdd(scale, inUnits(partial[i * count + v]), total);
         if (!minimum)
           continue;
-        Value index = b.addI(b.mulI(b.addI(m, i), sumsPerRow), group);
-        Value sum = b.load(b.getF32Type(), b.rowAt(sums, index, 4));
-        total = b.mulAdd(minimum, b.splat(sum, lanes), total);
+        Value sum = b.load(sumType().getElementType(), ofGroup(sums, row, group));
+        total = b.mulAdd(minimum, inUnits(b.splat(sum, lanes)), total);
       }
     }
   }
@@ -245,7 +338,7 @@ private:
     SmallVector<Value> bases;
     for (Value tile : tiles)
       bases.push_back(weights(tile));
-    Vectors zeros(tiles.size() * vectors, zeroSum());
+    Vectors zeros(tiles.size() * vectors, zero(totalType()));
     Vectors results =
         isGrouped ? emitRowGroups(bases, zeros) : emitRowWords(bases, b.i64(0), zeros);
     for (auto [t, tile] : llvm::enumerate(tiles))
@@ -259,7 +352,8 @@ private:
       SmallVector<Value> bases;
       for (Value tile : tiles)
         bases.push_back(b.rowAt(tile, group, image.groupBytes()));
-      Vectors partial = emitRowWords(bases, b.mulI(group, image.group), zeros);
+      Vectors start = groupStart(group, b.i64(0), 1, zeros.size());
+      Vectors partial = emitRowWords(bases, b.mulI(group, image.group), start);
       for (Value base : bases)
         prefetchLines(base, bytesAhead + image.codeBytes(), bytesAhead + image.groupBytes());
       Vectors next(before);
@@ -279,18 +373,20 @@ private:
         prefetchLines(base, bytesAhead, bytesAhead + image.stepBytes());
       Vectors next(before);
       Value x = b.rowAt(staged, b.addI(firstK, b.mulI(step, image.kPack)), stagedBytes);
-      if (isInt8)
-        emitProducts(words, x, 1, next);
-      for (int64_t i = 0; !isInt8 && i < image.kPack; ++i)
+      for (int64_t i = 0; i < image.kPack / ofLane; ++i)
         emitProducts(decodeWords(words, i), b.at(x, 4 * i), 1, next);
       return next;
     });
   }
 
+  /// The `index`-th operands of words, of `ofLane` elements of K.
   Vectors decodeWords(ArrayRef<Value> words, int64_t index) {
+    if (products == Products::Bytes)
+      return Vectors(words);
     Vectors operands;
     for (Value word : words)
-      operands.push_back(decodeWord(b, image, word, index, scale));
+      operands.push_back(products == Products::Shorts ? decodePairs(b, word, index)
+                                                      : decodeWord(b, image, word, index, scale));
     return operands;
   }
 
@@ -305,7 +401,7 @@ private:
 
   /// Words of a panel, at most.
   int64_t panelSteps() const {
-    int64_t fit = panelBytes / (image.tileN * image.kPack * stagedBytes);
+    int64_t fit = largestPanel / (image.kPack / ofLane * totalsRow());
     return isGrouped ? image.steps() : std::min(image.steps(), fit);
   }
 
@@ -314,7 +410,7 @@ private:
     Value first = weights(tile);
     b.loop(b.i64(0), count, 1, [&](Value m) {
       for (int64_t v = 0; v < vectors; ++v)
-        b.store(zeroSum(), totalAt(m, 0, v));
+        b.store(zero(totalType()), totalAt(m, 0, v));
     });
     if (isGrouped) {
       b.loop(b.i64(0), b.i64(image.groups()), 1, [&](Value group) {
@@ -336,7 +432,7 @@ private:
     b.loop(b.i64(0), count, 1, [&](Value m) {
       Vectors results;
       for (int64_t v = 0; v < vectors; ++v)
-        results.push_back(b.load(sumType(), totalAt(m, 0, v)));
+        results.push_back(b.load(totalType(), totalAt(m, 0, v)));
       emitResults(b.addI(row, m), m, tile, scales, results);
     });
   }
@@ -348,10 +444,8 @@ private:
       b.loop(b.i64(0), b.i64(steps), 1, [&](Value step) {
         Value from = b.rowAt(base, step, image.stepBytes());
         Vectors words = loadStep(from);
-        // The next panel arrives while this one's products are computed.
-        prefetchLines(from, steps * image.stepBytes(), (steps + 1) * image.stepBytes());
-        Value to = b.rowAt(panel, step, image.kPack * totalsRow());
-        for (int64_t i = 0; i < image.kPack; ++i)
+        Value to = b.rowAt(panel, step, image.kPack / ofLane * totalsRow());
+        for (int64_t i = 0; i < image.kPack / ofLane; ++i)
           for (auto [v, operand] : llvm::enumerate(decodeWords(words, i)))
             b.store(operand, b.at(to, i * totalsRow() + 4 * v * lanes));
       });
@@ -359,7 +453,7 @@ private:
     for (int64_t height = tileM; height > 0; height = largestPowerBelow(height)) {
       Value end = b.addI(m, b.mulI(b.divU(b.subI(count, m), height), height));
       b.loop(m, end, height,
-             [&](Value m) { emitPanelRows(panel, base, firstK, steps, m, height, group); });
+             [&](Value m) { emitPanelRows(panel, base, firstK, steps, count, m, height, group); });
       m = end;
     }
   }
@@ -368,26 +462,33 @@ private:
     return value <= 1 ? 0 : llvm::bit_floor(static_cast<uint64_t>(value - 1));
   }
 
-  void emitPanelRows(Value panel, Value base, Value firstK, int64_t steps, Value m, int64_t height,
-                     Value group) {
+  /// Rows [m, m + height) of `rows`.
+  void emitPanelRows(Value panel, Value base, Value firstK, int64_t steps, Value rows, Value m,
+                     int64_t height, Value group) {
     Vectors before;
     for (int64_t i = 0; i < height; ++i)
       for (int64_t v = 0; v < vectors; ++v)
-        before.push_back(b.load(sumType(), totalAt(m, i, v)));
-    // A vector of the panel is an element of K, of int8 codes four.
-    int64_t perStep = isInt8 ? 1 : image.kPack, count = steps * perStep;
-    int64_t unrolled = std::gcd<int64_t>(count, 4), bytes = isInt8 ? 4 : stagedBytes;
+        before.push_back(b.load(totalType(), totalAt(m, i, v)));
+    int64_t count = steps * image.kPack / ofLane, unrolled = std::gcd<int64_t>(count, 4);
+    // The next panel arrives while this one's products are computed: these rows' share.
+    int64_t panelBytes = group ? image.groupBytes() : steps * image.stepBytes();
+    int64_t lines = llvm::divideCeil(panelBytes, count / unrolled * 64);
+    Value share = b.divU(b.i64(panelBytes * height), rows);
+    Value perIndex = b.divU(share, count), perLine = b.divU(share, count / unrolled * lines);
+    Value ahead = b.at(b.at(base, bytesAhead + panelBytes), b.divU(b.mulI(m, panelBytes), rows));
     Value x = b.at(b.rowAt(staged, m, stagedRow), b.mulI(firstK, stagedBytes));
-    Vectors start = group ? Vectors(before.size(), zeroSum()) : before;
+    Vectors start = group ? groupStart(group, m, height, vectors) : before;
     Vectors results =
         b.loop(b.i64(0), b.i64(count), unrolled, start, [&](Value index, ValueRange carried) {
           Vectors next(carried);
+          for (int64_t line = 0; line < lines; ++line)
+            b.prefetch(b.at(ahead, b.addI(b.mulI(index, perIndex), b.mulI(perLine, line))));
           for (int64_t u = 0; u < unrolled; ++u) {
             Value from = b.at(b.rowAt(panel, index, totalsRow()), u * totalsRow());
             Vectors operands;
             for (int64_t v = 0; v < vectors; ++v)
               operands.push_back(b.load(sumType(), b.at(from, 4 * v * lanes)));
-            emitProducts(operands, b.at(b.rowAt(x, index, bytes), u * bytes), height, next);
+            emitProducts(operands, b.at(b.rowAt(x, index, 4), 4 * u), height, next);
           }
           return next;
         });
@@ -434,7 +535,7 @@ private:
 
   /// (sum * token's scale) * channel's scale; of bytes the sum without the offset.
   Value emitScaled(Value sum, Value row, Value m, Value channelScale) {
-    if (isInt8) {
+    if (products == Products::Bytes) {
       Value rowSum = b.load(b.getI32Type(), b.rowAt(sums, m, 4));
       sum = b.toFloat(b.subI(sum, b.splat(b.mulI(rowSum, 128), lanes)));
     }
@@ -468,15 +569,18 @@ private:
   Rows in, out;
   int64_t lanes, vectors;    ///< of a vector; of a tile
   int64_t tileM, rowsAtOnce; ///< rows of a micro-kernel; rows that are staged
-  bool isInt8, isGrouped;
-  bool isDecoded;                 ///< whether panels are decoded to float32
+  Products products;
+  bool isGrouped;
+  bool isDecoded;                 ///< whether panels are decoded to operands
   double scale;                   ///< of staged activations, divided out of weights
+  int64_t ofLane;                 ///< elements of K in a lane of an operand
   int64_t stagedBytes, stagedRow; ///< of an element, of a row
   Value staged;                   ///< stack, [rows][stagedRow]
   int64_t sumsPerRow;
-  Value sums;    ///< stack, [rows][sumsPerRow] of float32 by group, or of int32
+  Value sums;    ///< stack, [rows][sumsPerRow] of float32 or int32
+  Value units;   ///< stack, [rows][groups] of float32: of the sums of int16
   Value totals;  ///< stack, [rows][tileN] of float32 or int32
-  Value decoded; ///< stack, [K of a panel][tileN] of float32
+  Value decoded; ///< stack, [K of a panel / ofLane][tileN] of 32 bits
 };
 
 } // namespace

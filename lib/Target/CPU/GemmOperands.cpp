@@ -109,6 +109,11 @@ Value qopt::decodeWord(KernelBuilder &b, const WeightImage &image, Value words, 
   return toF32(b, image.element, bits);
 }
 
+Value qopt::decodePairs(KernelBuilder &b, Value words, int64_t index) {
+  static_assert(nibbleBit(0) == 0 && nibbleBit(1) == 16 && nibbleBit(6) == 12);
+  return b.andI(b.shrU(words, nibbleBit(2 * index)), 0x000f000f);
+}
+
 /// Products of 16-bit pairs, added: pmaddwd.
 static Value dotPairs(KernelBuilder &b, Value a, Value c) {
   int64_t lanes = KernelBuilder::lanesOf(a) / 2;
@@ -118,15 +123,23 @@ static Value dotPairs(KernelBuilder &b, Value a, Value c) {
   return b.callIntrinsic(name, b.vecI32(lanes), {a, c});
 }
 
-Value qopt::dotBytes(KernelBuilder &b, Value acc, Value words, Value activation) {
+Value qopt::dotShorts(KernelBuilder &b, Value acc, Value words, Value activations) {
+  if (b.target.vnni && KernelBuilder::lanesOf(acc) == 16)
+    return b.callIntrinsic(
+        "llvm.x86.avx512.vpdpwssd.512", acc.getType(),
+        {acc, b.bitcast(words, b.getI16Type()), b.bitcast(activations, b.getI16Type())});
+  return b.addI(
+      acc, dotPairs(b, b.bitcast(words, b.getI16Type()), b.bitcast(activations, b.getI16Type())));
+}
+
+Value qopt::dotBytes(KernelBuilder &b, Value acc, Value words, Value activations) {
   int64_t lanes = KernelBuilder::lanesOf(acc);
-  Value spread = b.splat(activation, lanes);
   if (b.target.vnni && lanes == 16)
     return b.callIntrinsic(
         "llvm.x86.avx512.vpdpbusd.512", acc.getType(),
-        {acc, b.bitcast(words, b.getI8Type()), b.bitcast(spread, b.getI8Type())});
+        {acc, b.bitcast(words, b.getI8Type()), b.bitcast(activations, b.getI8Type())});
   // pmaddubsw saturates, so bytes are widened: the even and the odd of each word.
-  Value w = b.bitcast(words, b.getI16Type()), x = b.bitcast(spread, b.getI16Type());
+  Value w = b.bitcast(words, b.getI16Type()), x = b.bitcast(activations, b.getI16Type());
   Value even = dotPairs(b, b.andI(w, 0xff), b.shrS(b.shl(x, 8), 8));
   Value odd = dotPairs(b, b.shrU(w, 8), b.shrS(x, 8));
   return b.addI(acc, b.addI(even, odd));

@@ -10,7 +10,8 @@
 /// elements of K: 32 bits, a lane of a vector of channels. Here it becomes the
 /// operands of multiply-adds.
 ///
-/// Everything but int8 x int8 is a float32 multiply-add, bf16 too: two fused
+/// int8 x int8 and bf16 x int4 are integer products. What remains is a float32
+/// multiply-add, bf16 too: two fused
 /// multiply-adds of 16 lanes a cycle are as many products as one vdpbf16ps has
 /// where that runs every cycle, and twice as many on Sapphire Rapids, where it
 /// takes two. And they keep subnormals, which vdpbf16ps flushes.
@@ -39,9 +40,16 @@ double operandScale(KernelBuilder &b, const WeightImage &image, Type activations
 Value decodeWord(KernelBuilder &b, const WeightImage &image, Value words, int64_t index,
                  double scale = 1.0);
 
+/// Elements 2 `index` and 2 `index` + 1 of every word of 4-bit codes, as int16 pairs in i32 lanes:
+/// the codes as they are stored, from 0 to 15.
+Value decodePairs(KernelBuilder &b, Value words, int64_t index);
+
+/// acc (i32 lanes) += the sum of two products of int16 pairs (i32 lanes); exact.
+Value dotShorts(KernelBuilder &b, Value acc, Value words, Value activations);
+
 /// acc (i32 lanes) += the sum of four products of unsigned bytes (weights offset
-/// by 128) in `words` and signed ones in `activation`, an i32 scalar; exact.
-Value dotBytes(KernelBuilder &b, Value acc, Value words, Value activation);
+/// by 128) in `words` and signed ones in `activations`, i32 lanes; exact.
+Value dotBytes(KernelBuilder &b, Value acc, Value words, Value activations);
 
 } // namespace qopt
 

@@ -77,6 +77,11 @@ Value KernelBuilder::lane(Value vector, int64_t index) {
   return vector::ExtractOp::create(*this, vector, index);
 }
 
+Value KernelBuilder::fromLanes(ArrayRef<Value> scalars) {
+  VectorType type = vec(scalars.size(), scalars.front().getType());
+  return vector::FromElementsOp::create(*this, type, scalars);
+}
+
 Value KernelBuilder::slice(Value vector, int64_t first, int64_t count) {
   if (first == 0 && count == lanesOf(vector))
     return vector;

@@ -147,6 +147,7 @@ public:
   static int64_t lanesOf(Value value);
   Value splat(Value scalar, int64_t lanes);
   Value lane(Value vector, int64_t index);
+  Value fromLanes(ArrayRef<Value> scalars);
   /// Lanes [first, first + count).
   Value slice(Value vector, int64_t first, int64_t count);
   /// Lane l with l + lanes/2, and so on down to one scalar.

@@ -43,3 +43,13 @@ WeightImage::WeightImage(kernel::PackedType type) {
   }
   codeBits = element.getIntOrFloatBitWidth();
 }
+
+Products qopt::productsOf(const WeightImage &image, Type activations) {
+  if (activations.isInteger(8))
+    return Products::Bytes;
+  // Codes below 16 by 15-bit activations: an int32 holds the sum of so many.
+  constexpr int64_t mostOfGroup = 4096, fewestOfGroup = 32;
+  bool isGroup = image.group <= mostOfGroup && image.group % fewestOfGroup == 0;
+  bool isExact = image.codeBits == 4 && image.scale && activations.isBF16();
+  return isExact && isGroup && image.alignment > 1 ? Products::Shorts : Products::Floats;
+}

@@ -20,15 +20,30 @@ static Value polynomial(KernelBuilder &b, Value x, ArrayRef<double> coefficients
   return result;
 }
 
-Value qopt::emitExp(KernelBuilder &b, Value x) {
-  // e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2. ln 2 is split so that
-  // n times the first part is exact (Cody and Waite). The comparisons let NaN by.
+namespace {
+
+/// e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2.
+struct SplitExp {
+  Value n;        ///< int32
+  Value mantissa; ///< e^r
+};
+
+} // namespace
+
+/// x between \p least and \p most; the comparisons let NaN by.
+static Value clamp(KernelBuilder &b, Value x, double least, double most) {
   auto limit = [&](CmpFPredicate predicate, double bound) {
     Value constant = b.constantF(x.getType(), bound);
     x = b.select(b.cmpF(predicate, x, constant), constant, x);
   };
-  limit(CmpFPredicate::OLT, -104.0);
-  limit(CmpFPredicate::OGT, 89.0);
+  limit(CmpFPredicate::OLT, least);
+  limit(CmpFPredicate::OGT, most);
+  return x;
+}
+
+/// |x| below 128.
+static SplitExp emitSplitExp(KernelBuilder &b, Value x) {
+  // ln 2 is split so that n times the first part is exact (Cody and Waite).
   constexpr double magic = 0x1.8p23;
   Value shifted = b.addF(b.mulF(x, 0x1.715476p+0), magic);
   Value n = b.subF(shifted, magic);
@@ -38,12 +53,28 @@ Value qopt::emitExp(KernelBuilder &b, Value x) {
   Value tail = polynomial(b, r,
                           {5.0000001201e-1, 1.6666665459e-1, 4.1665795894e-2, 8.3334519073e-3,
                            1.3981999507e-3, 1.9875691500e-4});
-  Value value = b.addF(b.mulAdd(b.mulF(r, r), tail, r), 1.0);
-  // 2^n in two factors: n reaches 129 and -150, beyond one float32 exponent.
+  Value mantissa = b.addF(b.mulAdd(b.mulF(r, r), tail, r), 1.0);
   Value exponent = b.subI(b.bitcast(shifted, b.getI32Type()), llvm::bit_cast<int32_t>(0x1.8p23f));
-  Value half = b.shrS(exponent, 1);
-  auto power = [&](Value e) { return b.bitcast(b.shl(b.addI(e, 127), 23), b.getF32Type()); };
-  return b.mulF(b.mulF(value, power(half)), power(b.subI(exponent, half)));
+  return {exponent, mantissa};
+}
+
+static Value powerOfTwo(KernelBuilder &b, Value exponent) {
+  return b.bitcast(b.shl(b.addI(exponent, 127), 23), b.getF32Type());
+}
+
+Value qopt::emitExp(KernelBuilder &b, Value x) {
+  SplitExp split = emitSplitExp(b, clamp(b, x, -104.0, 89.0));
+  // 2^n in two factors: n reaches 129 and -150, beyond one float32 exponent.
+  Value half = b.shrS(split.n, 1);
+  return b.mulF(b.mulF(split.mantissa, powerOfTwo(b, half)), powerOfTwo(b, b.subI(split.n, half)));
+}
+
+Value qopt::emitSoftmaxExp(KernelBuilder &b, Value x) {
+  Value smallest = b.constantF(x.getType(), -87.0);
+  Value isZero = b.cmpF(CmpFPredicate::OLT, x, smallest);
+  SplitExp split = emitSplitExp(b, b.select(isZero, smallest, x));
+  Value value = b.mulF(split.mantissa, powerOfTwo(b, split.n));
+  return b.select(isZero, b.constantF(x.getType(), 0.0), value);
 }
 
 SinCos qopt::emitSinCos(KernelBuilder &b, Value angle) {

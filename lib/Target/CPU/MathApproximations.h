@@ -16,6 +16,11 @@ namespace qopt {
 /// infinity above 88.73, NaN of NaN.
 Value emitExp(KernelBuilder &b, Value x);
 
+/// e^x of float32 x <= 0 within 2 units in the last place; 0 below x = -87, a weight
+/// that no sum beside 1 notices: subnormal results would stop the processor for
+/// a hundred cycles each.
+Value emitSoftmaxExp(KernelBuilder &b, Value x);
+
 struct SinCos {
   Value sin, cos;
 };

@@ -63,8 +63,9 @@ static kernel::ScheduleAttr gemmSchedule(kernel::GemmOp gemm, int64_t maxTokens,
 
   // Weights, a product and the broadcast activation need the rest.
   int64_t largest = target.avx512 ? 12 : 6;
-  bool isInt8 = cast<MemRefType>(gemm.getInput().getType()).getElementType().isInteger(8);
-  int64_t fit = std::max<int64_t>(1, stagingBytes / ((isInt8 ? 1 : 4) * image.k)); // rows
+  Type activations = cast<MemRefType>(gemm.getInput().getType()).getElementType();
+  int64_t bytes = 4 / elementsOfLane(productsOf(image, activations));
+  int64_t fit = std::max<int64_t>(1, stagingBytes / (bytes * image.k)); // rows
   int64_t tileM = std::min({largest, maxTokens, fit});
   int64_t wanted = tileM * std::min<int64_t>(mostTilesOfRows, llvm::divideCeil(maxTokens, tileM));
   int64_t rows = std::min(wanted, fit / tileM * tileM);

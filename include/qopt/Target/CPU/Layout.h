@@ -52,6 +52,21 @@ struct WeightImage {
   int64_t bytes() const { return tiles() * tileBytes(); }
 };
 
+/// What a linear layer multiplies, and adds to: with the type of its operands their
+/// lanes of 32 bits hold one, two or four elements of K.
+enum class Products {
+  Floats, ///< float32 by float32, to float32
+  Shorts, ///< int16 activations of a group's fixed point by 4-bit codes, to int32
+  Bytes,  ///< int8 by int8, to int32
+};
+
+/// Of weights in `image` and activations of this element.
+Products productsOf(const WeightImage &image, mlir::Type activations);
+
+constexpr int64_t elementsOfLane(Products products) {
+  return products == Products::Floats ? 1 : products == Products::Shorts ? 2 : 4;
+}
+
 /// The bit in an eight-element word of 4-bit codes where element k starts: even
 /// elements fill the low half, odd ones the high half, so that a shifted word
 /// holds two neighbours in its 16-bit halves.
