@@ -248,6 +248,8 @@ private:
       object.set_registers(code->second.registers);
       object.set_spill_bytes(code->second.spillBytes);
       object.set_shared_bytes(code->second.sharedBytes);
+      object.set_ptx_offset(code->second.ptxOffset);
+      object.set_ptx_size(code->second.ptxSize);
     }
     if (auto schedule = op.getAttrOfType<kernel::ScheduleAttr>("schedule")) {
       kernel.set_schedule(printed(schedule.getParams()));

@@ -59,6 +59,13 @@ private:
 /// The kind of a target: cpu of "cpu:x86-64-v3".
 StringRef kindOf(StringRef target) { return target.split(':').first; }
 
+/// Whether a machine could take either: two CPUs, or the same GPU.
+bool clash(const Target &a, const Target &b) {
+  TargetDescription first = a.describe(), second = b.describe();
+  return kindOf(first.name) == kindOf(second.name) &&
+         (kindOf(first.name) == "cpu" || first.name == second.name);
+}
+
 /// One target's way from the imported model to a program of the artifact.
 struct Build {
   std::string name; ///< as given
@@ -127,10 +134,10 @@ llvm::Error Compilation::parseTargets() {
       return parsed.takeError();
     build.target = std::move(*parsed);
     for (const Build &other : ArrayRef(builds).drop_back())
-      if (kindOf(other.name) == kindOf(name))
+      if (clash(*other.target, *build.target))
         return llvm::createStringError("targets '" + other.name + "' and '" + build.name +
                                        "' are both of kind " + kindOf(name).str() +
-                                       ", expected at most one of each kind");
+                                       ", expected at most one CPU, and GPUs that differ");
     if (llvm::Error error = checkEmit(build))
       return error;
   }

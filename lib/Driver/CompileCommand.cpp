@@ -55,9 +55,11 @@ void qopt::addCompileCommand(CLI::App &program) {
       ->add_option("--format", options->format,
                    "number format (keep where the source is quantized, else bf16)")
       ->check(CLI::IsMember({"fp32", "bf16", "w8a8-fp8", "w8a8-int8", "w4a16", "keep"}));
-  command->add_option("--target", options->target,
-                      "cpu (this one), cpu:x86-64-v2, -v3, -v4, cpu:znver4, cuda:sm_90a; or one of "
-                      "each kind, with a comma between, for an artifact that runs on both")
+  command
+      ->add_option("--target", options->target,
+                   "cpu (this one), cpu:x86-64-v2, -v3, -v4, cpu:znver4, cuda:sm_90a, cuda:sm_80 "
+                   "(and later), sm_86, sm_89; or a CPU and GPUs, with commas between, for an "
+                   "artifact that runs on each")
       ->capture_default_str();
   command->add_option("--group-size", options->groupSize,
                       "w4a16: elements of K that share a scale (128, or else 64 or 32)")
@@ -90,7 +92,7 @@ void qopt::addCompileCommand(CLI::App &program) {
   command->add_flag("!--no-import-check", options->importCheck,
                     "do not compare an imported ONNX graph with the model raised from it");
   command->add_option("--emit", options->emit, "what to write")
-      ->check(CLI::IsMember({"qopt", "kernel", "llvm", "cuda", "cubin", "artifact"}))
+      ->check(CLI::IsMember({"qopt", "kernel", "llvm", "cuda", "cubin", "ptx", "artifact"}))
       ->capture_default_str();
   command->add_option("--dump-ir", options->dumpFolder, "folder for the IR after every pass");
   command->add_option("--report", options->reportFile, "file for the report, as JSON");

@@ -11,6 +11,7 @@
 ///
 //===----------------------------------------------------------------------===//
 
+#include "../Runtime/Artifact/Format.h"
 #include "CommandError.h"
 #include "qopt/Driver/Commands.h"
 #include "qopt/Runtime/Artifact.h"
@@ -205,6 +206,9 @@ Json kernelJson(const artifact::Kernel &kernel) {
                         {"registers", kernel.object().registers()},
                         {"spill_bytes", kernel.object().spill_bytes()},
                         {"shared_bytes", kernel.object().shared_bytes()}};
+  if (kernel.object().ptx_size() > 0)
+    result["ptx"] = {{"offset", kernel.object().ptx_offset()},
+                     {"size", kernel.object().ptx_size()}};
   return result;
 }
 
@@ -334,11 +338,19 @@ void printWeights(const artifact::Program &program) {
                 plain(weight.layout()).c_str());
 }
 
+/// Code of a GPU architecture without a letter, which the driver translates for later ones.
+bool runsOnLater(const artifact::Target &target) {
+  if (!isCUDA(target) || target.features_size() != 1)
+    return false;
+  std::optional<GPUArchitecture> architecture = parseArchitecture(target.features(0));
+  return architecture && !architecture->exact;
+}
+
 void printTarget(const artifact::Target &target) {
   std::printf("target  %s (%s), needs", plain(target.name()).c_str(), plain(target.triple()).c_str());
   for (const std::string &feature : target.features())
     std::printf(" %s", plain(feature).c_str());
-  std::printf("\n");
+  std::printf(runsOnLater(target) ? " or later\n" : "\n");
 }
 
 void printProgram(const artifact::Manifest &manifest, const artifact::Program &program,

@@ -22,8 +22,6 @@ using namespace qopt;
 
 namespace {
 
-constexpr const char *architecture = "sm_90a";
-
 struct Options {
   std::vector<std::string> models;
   std::vector<std::string> formats{"bf16", "w8a8-fp8", "w8a8-int8", "w4a16"};
@@ -152,14 +150,15 @@ llvm::Error tuneOnGPU(Device &device, const Layers &layers, const Options &optio
 
 void run(const Options &options) {
   auto start = std::chrono::steady_clock::now();
-  if (!llvm::StringRef(options.compile.target).starts_with("cuda"))
+  llvm::StringRef target = options.compile.target;
+  if (target != "cuda" && target != ("cuda:" + hopperArchitecture).str())
     fail(StatusCode::usage,
          "target '" + options.compile.target + "' takes no schedule table, expected cuda:sm_90a");
   if (options.output.empty() && !options.list)
     fail(StatusCode::usage, "expected --output, the file for the table, or --list");
   std::unique_ptr<Device> device;
   if (!options.list)
-    device = valueOrFail(createCUDADevice({options.gpu, architecture}));
+    device = valueOrFail(createCUDADevice({options.gpu, hopperArchitecture.str()}));
   llvm::Expected<Layers> layers = findLayers(options);
   if (!layers)
     failOn(layers.takeError());

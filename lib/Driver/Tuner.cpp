@@ -64,7 +64,8 @@ llvm::Expected<Build> build(ArrayRef<TuningTask> tasks, const std::string &cache
       sources.push_back(found->second);
     }
   }
-  llvm::Expected<CompiledCode> code = compileCUDA(result.sources, cacheFolder, result.errors);
+  llvm::Expected<CompiledCode> code =
+      compileCUDA(result.sources, hopperArchitecture, cacheFolder, result.errors);
   if (!code)
     return code.takeError();
   result.code = std::move(*code);

@@ -19,7 +19,7 @@ static llvm::Expected<std::unique_ptr<Target>> parseName(llvm::StringRef name) {
     return createCPUTarget(name);
   return llvm::createStringError("unknown target '" + name +
                                  "', expected cpu, cpu:native, cpu:x86-64-v2, cpu:x86-64-v3, "
-                                 "cpu:x86-64-v4, cpu:znver4 or cuda:sm_90a");
+                                 "cpu:x86-64-v4, cpu:znver4, cuda:sm_80 or cuda:sm_90a");
 }
 
 llvm::Expected<std::unique_ptr<Target>> Target::parse(llvm::StringRef name,

@@ -135,6 +135,7 @@ LogicalResult qopt::buildModelPipeline(OpPassManager &manager, const PipelineOpt
 void qopt::buildKernelPipeline(OpPassManager &manager, const PipelineOptions &options) {
   manager.addPass(createConvertQOptToKernel({options.maxTokens, options.maxLogitRows}));
   llvm::Expected<std::unique_ptr<Target>> target = Target::parse(options.target);
+  bool hasRopeAttention = target && (*target)->hasRopeAttention();
   if (target) {
     if ((*target)->hasPairEpilogues() &&
         !llvm::is_contained(options.disabledFusions, swigluFusion))
@@ -149,7 +150,7 @@ void qopt::buildKernelPipeline(OpPassManager &manager, const PipelineOptions &op
   llvm::append_range(schedule.buckets, options.buckets);
   schedule.schedule = options.schedule;
   manager.addPass(createSelectSchedule(schedule));
-  if (!llvm::is_contained(options.disabledFusions, ropeAttentionFusion))
+  if (hasRopeAttention && !llvm::is_contained(options.disabledFusions, ropeAttentionFusion))
     manager.addPass(createFuseRopeAttention());
   if (!llvm::is_contained(options.disabledFusions, prologueFusion))
     manager.addPass(createFusePrologue({options.target, options.schedule}));

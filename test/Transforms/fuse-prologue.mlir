@@ -2,6 +2,8 @@
 // RUN:   --kernel-fuse-prologue="target=cuda:sm_90a schedule=%S/Inputs/prologue-schedules.json" | FileCheck %s
 // RUN: qopt-opt %s --kernel-select-schedule=target=cuda:sm_90a --kernel-fuse-prologue=target=cuda:sm_90a | FileCheck %s --check-prefix=MANY
 // RUN: qopt-opt %s --kernel-select-schedule="target=cuda:sm_90a buckets=1" --kernel-fuse-prologue | FileCheck %s --check-prefix=CPU
+// RUN: qopt-opt %s --kernel-select-schedule="target=cuda:sm_80 buckets=1" --kernel-fuse-prologue=target=cuda:sm_80 | FileCheck %s --check-prefix=CPU
+// RUN: qopt-opt %s --kernel-select-schedule="target=cuda:sm_80 buckets=1" --kernel-fuse-prologue=target=cuda:sm_90a | FileCheck %s --check-prefix=PORTABLE
 
 !bf16 = !kernel.packed<tensor<4224x4096xbf16>, #kernel.layout<swizzled>>
 !int8 = !kernel.packed<tensor<4224x4096x!qopt.q<i8, per_channel, scale = bf16>>, #kernel.layout<swizzled>>
@@ -19,6 +21,12 @@
 // CPU-LABEL: kernel.plan @norm_bf16
 // CPU: kernel.norm
 // CPU: kernel.gemm {{.*}}"prologue: the target's linear layers have no prologues"]
+
+// Nor has a portable kernel one on a target that has.
+// PORTABLE-LABEL: kernel.plan @norm_bf16_decode_1
+// PORTABLE: kernel.norm
+// PORTABLE: kernel.gemm {{.*}}portable = 1 : i64{{.*}}"prologue: portable kernels have no prologues"]
+// PORTABLE-NOT: kernel.gemm {{.*}} norm(
 
 // CHECK-LABEL: kernel.plan @norm_bf16_decode_1
 // CHECK: %[[X:.*]] = kernel.alloc : memref<?x4096xbf16>

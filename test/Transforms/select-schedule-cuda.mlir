@@ -1,7 +1,7 @@
 // RUN: qopt-opt %s --kernel-select-schedule=target=cuda:sm_90a | FileCheck %s
 // RUN: qopt-opt %s --kernel-select-schedule="target=cuda:sm_90a buckets=8" | FileCheck %s --check-prefix=GIVEN
-// RUN: not qopt-opt %s --kernel-select-schedule=target=cuda:sm_80 2>&1 | FileCheck %s --check-prefix=TARGET
-// TARGET: error: unknown target 'cuda:sm_80', expected cuda:sm_90a
+// RUN: not qopt-opt %s --kernel-select-schedule=target=cuda:sm_75 2>&1 | FileCheck %s --check-prefix=TARGET
+// TARGET: error: unknown target 'cuda:sm_75', expected cuda:sm_90a or one of cuda:sm_80, cuda:sm_86, cuda:sm_89
 
 !cache = !qopt.kv_cache<layers = 1, kv_heads = 2, head_dim = 64, page_tokens = 64, type = bf16>
 !w = !kernel.packed<tensor<4224x4224xbf16>, #kernel.layout<swizzled>>

@@ -12,11 +12,13 @@
 /// them. Both targets agree as docs/numerics.md says: relative error of logits 1e-2, the
 /// same greedy tokens up to near-ties, or what two computations differ by that each have
 /// the format's own error, measured against NAME-fp32.cpu.qopt (NAME-bf16.cpu.qopt where
-/// activations have 8 bits). scripts/test-gpu runs it.
+/// activations have 8 bits). NAME-sm_80-FORMAT is portable code of NAME-FORMAT, whose bits it
+/// has where both run. scripts/test-gpu runs it.
 ///
 //===----------------------------------------------------------------------===//
 
 #include "qopt/Eval/ExecutorModel.h"
+#include "qopt/Runtime/Artifact.h"
 #include "qopt/Runtime/Artifact/manifest.pb.h"
 #include "qopt/Runtime/Engine.h"
 #include "qopt/Runtime/Tokenizer.h"
@@ -40,6 +42,9 @@ using Floats = std::vector<float>;
 
 constexpr double logitBound = 1e-2; // relative Frobenius error
 constexpr double nllBound = 1e-2;   // nats, so about 1 % of perplexity
+
+/// In the name of an artifact of portable code.
+constexpr const char *portableMark = "-sm_80";
 
 std::string environment(const char *name) {
   const char *value = std::getenv(name);
@@ -101,11 +106,19 @@ size_t argmax(std::span<const float> row) {
 class ModelTest : public testing::TestWithParam<std::string> {
 protected:
   void SetUp() override {
-    auto device = createCUDADevice({.architecture = "sm_90a", .driver = driver()});
+    auto device =
+        createCUDADevice({.architecture = architectureOf(GetParam()), .driver = driver()});
     if (!device)
       GTEST_SKIP() << device.status().message();
   }
 
+  /// Of the artifact's code for GPUs.
+  static std::string architectureOf(const std::string &name) {
+    Result<Artifact> artifact = Artifact::open(pathOf(name, "cuda"));
+    if (!artifact)
+      throw std::runtime_error(artifact.status().message());
+    return artifact->manifest().programs(0).target().features(0);
+  }
   static std::string driver() { return environment("QOPT_TEST_CUDA_DRIVER"); }
   static bool hasCPU() { return std::filesystem::exists(pathOf(GetParam(), "cpu")); }
 
@@ -285,6 +298,30 @@ TEST_P(ModelTest, ChunksAndRecordingsDontChangeBits) {
       EXPECT_TRUE(sameBits(forward(executor, tokens, chunk), expected))
           << "chunks of " << chunk << (recordings ? "" : ", without recordings");
   }
+}
+
+/// mma.sync and wgmma give the same bits on one GPU.
+TEST_P(ModelTest, PortableCodeHasHoppersBits) {
+  std::string hopper = GetParam();
+  const size_t mark = hopper.find(portableMark);
+  if (mark == std::string::npos)
+    GTEST_SKIP() << "not portable code";
+  hopper.erase(mark, std::strlen(portableMark));
+  Result<Model> other = Model::load(pathOf(hopper, "cuda"), {.cudaDriver = driver()});
+  if (!other)
+    GTEST_SKIP() << other.status().message();
+  Model model = load("cuda");
+  std::printf("%s\n%s\n", model.placement().c_str(), other->placement().c_str());
+  uint32_t context = contextUpTo(model, 200);
+  Tokens tokens = randomTokens(context, model, 7);
+  std::span<const int32_t> prompt = std::span(tokens).first(context / 2);
+  std::span<const int32_t> more = std::span(tokens).subspan(context / 2);
+  Floats rows[2];
+  for (const Model *each : {&model, &*other}) {
+    Executor executor = create(*each, {.maxContext = context, .maxSequences = 1});
+    rows[each != &model] = prefillAndDecode(executor, prompt, more, prompt.size());
+  }
+  EXPECT_TRUE(sameBits(rows[0], rows[1]));
 }
 
 TEST_P(ModelTest, LongPromptsInAnyChunksGiveTheSameBits) {

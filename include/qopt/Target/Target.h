@@ -77,6 +77,7 @@ struct KernelCode {
   uint32_t registers = 0;        ///< of a thread
   uint32_t spillBytes = 0;       ///< of a thread
   uint32_t sharedBytes = 0;      ///< of a block, static
+  uint64_t ptxOffset = 0, ptxSize = 0; ///< for other GPUs; size 0: there is none
 };
 
 /// The code section of an artifact.
@@ -88,8 +89,9 @@ struct CompiledCode {
 
 class Target {
 public:
-  /// cpu, cpu:native, cpu:x86-64-v2, -v3, -v4, cpu:znver4 or cuda:sm_90a.
-  /// With \p schedule, a file, the target prefers what this table says was measured.
+  /// cpu, cpu:native, cpu:x86-64-v2, -v3, -v4, cpu:znver4, cuda:sm_80, sm_86, sm_89 or
+  /// cuda:sm_90a. With \p schedule, a file, the target prefers what this table says was
+  /// measured.
   static llvm::Expected<std::unique_ptr<Target>> parse(llvm::StringRef name,
                                                        llvm::StringRef schedule = "");
 
@@ -105,6 +107,9 @@ public:
 
   /// Whether a gemm can take the sums of a gate and an up channel at once.
   virtual bool hasPairEpilogues() const { return false; }
+
+  /// Whether attention of a decode step can rotate the token and write it to the cache.
+  virtual bool hasRopeAttention() const { return false; }
 
   /// Tokens of the largest vocabulary from which a launch can choose; 0: there is no
   /// such launch, and the runtime samples.
@@ -149,7 +154,7 @@ public:
   /// from.
   virtual mlir::LogicalResult lower(mlir::ModuleOp module) const = 0;
 
-  /// What `--emit` can ask for beside the stages of all targets: llvm; cuda, cubin.
+  /// What `--emit` can ask for beside the stages of all targets: llvm; cuda, cubin, ptx.
   virtual std::vector<std::string> emitKinds() const = 0;
 
   /// The text of one of emitKinds() after lower().

@@ -40,6 +40,26 @@ static llvm::Error checkPrologueRows(kernel::GemmOp op) {
                                  ", expected multiples of " + std::to_string(piece));
 }
 
+/// What the portable kernels lack: clusters, rope, large heads and the shared memory of Hopper.
+static llvm::Error checkPortable(kernel::AttentionOp op) {
+  int headDim = attentionConfig(op).head_dim;
+  if (op.hasRopeAppend())
+    return llvm::createStringError("has a rope_append, which portable kernels lack");
+  if (attentionSplits(op) > 1)
+    return llvm::createStringError("has " + std::to_string(attentionSplits(op)) +
+                                   " splits, expected 1: portable kernels have no clusters");
+  if (headDim > cuda::portable_max_head_dim)
+    return llvm::createStringError(
+        "head_dim " + std::to_string(headDim) + " has no portable CUDA kernel, expected at most " +
+        std::to_string(cuda::portable_max_head_dim) + ", or target cuda:sm_90a");
+  int64_t bytes = cudaLaunchForm(op).grid->sharedBytes;
+  if (bytes > cuda::portable_shared_bytes)
+    return llvm::createStringError("has " + std::to_string(bytes) +
+                                   " bytes of shared memory, expected at most " +
+                                   std::to_string(cuda::portable_shared_bytes));
+  return llvm::Error::success();
+}
+
 /// The splits of a row are the blocks of a cluster.
 static llvm::Error checkSplits(kernel::AttentionOp op) {
   int64_t splits = attentionSplits(op);
@@ -58,11 +78,20 @@ static llvm::Error checkBlocks(kernel::SampleOp op) {
                                  std::to_string(cuda::sample_blocks));
 }
 
+llvm::Error qopt::checkPortableLaunch(Operation *launch) {
+  if (isa<kernel::GemmOp, kernel::AttentionOp>(launch) && !isPortable(launch))
+    return llvm::createStringError("has a schedule of Hopper's kernels, expected portable = 1");
+  if (auto sample = dyn_cast<kernel::SampleOp>(launch); sample && sampleBlocks(sample) != 1)
+    return llvm::createStringError("has " + std::to_string(sampleBlocks(sample)) +
+                                   " blocks a row, expected 1: portable kernels have no clusters");
+  return checkCUDALaunch(launch);
+}
+
 llvm::Error qopt::checkCUDALaunch(Operation *launch) {
   if (auto sample = dyn_cast<kernel::SampleOp>(launch))
     return checkBlocks(sample);
   if (auto attention = dyn_cast<kernel::AttentionOp>(launch))
-    return checkSplits(attention);
+    return isPortable(attention) ? checkPortable(attention) : checkSplits(attention);
   auto gemm = dyn_cast<kernel::GemmOp>(launch);
   if (!gemm)
     return llvm::Error::success();
@@ -71,7 +100,9 @@ llvm::Error qopt::checkCUDALaunch(Operation *launch) {
     return llvm::createStringError("has no CUDA kernel for its weight");
   if (config->tile_n <= 0 || config->tile_t <= 0 || config->k_stage <= 0)
     return llvm::createStringError("has a schedule without tile_n, tile_t or k_stage");
-  if (const char *reason = cuda::reason_invalid(*config))
+  std::optional<cuda::PortableGemmConfig> portable = portableGemmConfig(gemm);
+  if (const char *reason =
+          portable ? cuda::reason_invalid(*portable) : cuda::reason_invalid(*config))
     return llvm::createStringError(std::string("has no CUDA kernel for its schedule: ") + reason);
   if (llvm::Error error = checkPrologueRows(gemm))
     return error;

@@ -209,7 +209,9 @@ private:
              << op.getWeight().getType() << ", input of " << elementOf(op.getInput());
     if (!op.getScheduleAttr())
       return op.emitOpError("has no schedule: kernel-select-schedule must run first");
-    if (const char *reason = cuda::reason_invalid(*config))
+    std::optional<cuda::PortableGemmConfig> portable = portableGemmConfig(op);
+    if (const char *reason =
+            portable ? cuda::reason_invalid(*portable) : cuda::reason_invalid(*config))
       return op.emitOpError("has no CUDA kernel: ") << reason;
     int64_t inputBytes = elementOf(op.getInput()).getIntOrFloatBitWidth() / 8;
     if (rowStride(op.getInput()) * inputBytes % 16 != 0)
@@ -223,8 +225,11 @@ private:
     if (op.hasPrologue() && failed(checkElement(op.getInput(), "input")))
       return failure();
 
-    begin("gemm.cuh");
-    gemmConstants("config", *config);
+    begin(portable ? "portable_gemm.cuh" : "gemm.cuh");
+    gemmConstants(portable ? "layer" : "config", *config);
+    if (portable)
+      os << "constexpr PortableGemmConfig config = {.layer = layer, .warp_n = " << portable->warp_n
+         << ", .warp_t = " << portable->warp_t << "};\n\n";
     if (op.getNorm() && failed(normFunctor(op)))
       return failure();
     Value out = op.getOuts()[0];
@@ -258,8 +263,11 @@ private:
       return end("threads(config)", "gemm_of_rows<config>(x, " + stride + ", " +
                                         (op.getNorm() ? "Norm{norm}" : "NoNorm{}") + ", weight, " +
                                         epilogue + ", rows)");
-    parameter("const __grid_constant__ TensorMap", "x_map");
     std::string scales = op.getScales() ? "x_scales" : "nullptr";
+    if (portable)
+      return end("threads(config)", "portable_gemm<config>(x, " + stride + ", " + scales +
+                                        ", weight, " + epilogue + ", rows)");
+    parameter("const __grid_constant__ TensorMap", "x_map");
     return end("threads(config)", "gemm<config>(x_map, " + scales + ", weight, " + epilogue +
                                       ", rows" + (config->row_copies ? ", x, " + stride : "") +
                                       ")");
@@ -476,6 +484,8 @@ private:
       return op.emitOpError() << cuda::group(c) << " heads share a KV head, expected at most 16";
     if (!(c.scale > 0))
       return op.emitOpError("scale must be positive");
+    if (isPortable(op))
+      return emitPortable(op, c);
     if (op.hasRopeAppend() && (failed(checkElement(op.getKey(), "key")) ||
                                failed(checkElement(op.getValue(), "value"))))
       return failure();
@@ -522,6 +532,28 @@ private:
     if (append)
       os << ",\n    .key_stride = " << c.key_stride << ", .value_stride = " << c.value_stride;
     os << "};\n\n";
+  }
+
+  LogicalResult emitPortable(kernel::AttentionOp op, const cuda::AttentionConfig &c) {
+    if (llvm::Error error = checkCUDALaunch(op))
+      return op.emitOpError(llvm::toString(std::move(error)));
+    bool isDecode = attentionSplits(op) != 0;
+    begin(isDecode ? "portable_decode.cuh" : "portable_tiles.cuh");
+    attentionConstants(c, /*append=*/false, /*decode=*/false);
+    input(op.getQuery(), "query");
+    parameter("const void *", "pool");
+    batch();
+    output(op.getOuts()[0], "y");
+    std::string arguments = "(query, pool, positions, sequences, block_tables, max_pages, y, ";
+    if (isDecode) {
+      rows();
+      return end("portable_threads(config)",
+                 "portable_attention_decode<config>" + arguments + "rows)");
+    }
+    parameter("const int32_t *", "tiles");
+    parameter("int64_t", "tile_count");
+    return end("portable_threads(config)",
+               "portable_attention_tiles<config>" + arguments + "tiles, tile_count)");
   }
 
   //===--------------------------------------------------------------------===//

@@ -81,6 +81,20 @@ std::optional<cuda::GemmConfig> qopt::gemmConfig(kernel::GemmOp op) {
   return config;
 }
 
+bool qopt::isPortable(Operation *launch) {
+  auto schedule = launch->getAttrOfType<kernel::ScheduleAttr>("schedule");
+  return schedule && schedule.get("portable", 0) != 0;
+}
+
+std::optional<cuda::PortableGemmConfig> qopt::portableGemmConfig(kernel::GemmOp op) {
+  std::optional<cuda::GemmConfig> layer = gemmConfig(op);
+  if (!layer || !isPortable(op))
+    return std::nullopt;
+  kernel::ScheduleAttr schedule = op.getScheduleAttr();
+  return cuda::PortableGemmConfig{*layer, static_cast<int>(schedule.get("warp_n", 0)),
+                                  static_cast<int>(schedule.get("warp_t", 0))};
+}
+
 int64_t qopt::pageBytes(KVCacheType cache) {
   return cache.getLayers() * 2 * cache.getKvHeads() * cache.getHeadDim() * cache.getPageTokens() *
          cache.getType().getIntOrFloatBitWidth() / 8;
@@ -115,6 +129,21 @@ cuda::AttentionConfig qopt::attentionConfig(kernel::AttentionOp op) {
     config.value_stride = rowStride(op.getValue());
   }
   return config;
+}
+
+kernel::ScheduleAttr qopt::makeSchedule(MLIRContext *context,
+                                        ArrayRef<std::pair<StringRef, int64_t>> params,
+                                        const Twine &reason, ArrayRef<std::string> rejected) {
+  Builder builder(context);
+  SmallVector<NamedAttribute> named;
+  for (auto [name, value] : params)
+    named.push_back(builder.getNamedAttr(name, builder.getI64IntegerAttr(value)));
+  SmallVector<Attribute> others;
+  for (const std::string &text : rejected)
+    others.push_back(builder.getStringAttr(text));
+  return kernel::ScheduleAttr::get(context, builder.getDictionaryAttr(named),
+                                   builder.getStringAttr(reason),
+                                   others.empty() ? ArrayAttr() : builder.getArrayAttr(others));
 }
 
 int64_t qopt::attentionSplits(kernel::AttentionOp op) {

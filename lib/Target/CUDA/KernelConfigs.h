@@ -15,6 +15,8 @@
 
 #include "device/attention_config.h"
 #include "device/gemm_config.h"
+#include "device/portable_attention_config.h"
+#include "device/portable_gemm_config.h"
 #include "qopt/Dialect/Kernel/IR/KernelDialect.h"
 #include <optional>
 
@@ -34,6 +36,17 @@ std::optional<cuda::GemmConfig> gemmConfig(kernel::GemmOp op);
 /// A schedule with the tiles of `config`.
 kernel::ScheduleAttr gemmScheduleAttr(mlir::MLIRContext *context, const cuda::GemmConfig &config,
                                       const llvm::Twine &reason);
+
+/// Whether a schedule takes a portable kernel: what runs on sm_80.
+bool isPortable(mlir::Operation *launch);
+
+/// Of a gemm whose schedule takes one.
+std::optional<cuda::PortableGemmConfig> portableGemmConfig(kernel::GemmOp op);
+
+/// A schedule of `params`, with what was chosen against.
+kernel::ScheduleAttr makeSchedule(mlir::MLIRContext *context,
+                                  llvm::ArrayRef<std::pair<llvm::StringRef, int64_t>> params,
+                                  const llvm::Twine &reason, llvm::ArrayRef<std::string> rejected);
 
 /// The same for an image that is read row by row.
 std::optional<cuda::GemmConfig> imageConfig(kernel::PackedType type);

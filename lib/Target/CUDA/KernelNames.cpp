@@ -20,17 +20,19 @@ static std::string gemmName(kernel::GemmOp op) {
   std::string name = "gemm_" + formatName(op) + "_k" + columns(op.getInput()) + "_n" +
                      columns(op.getOuts()[0]) + (op.isPair() ? "_pair" : "") +
                      (op.getNorm() ? "_norm" : op.getQuantize() ? "_quantize" : "");
-  if (std::optional<cuda::GemmConfig> c = gemmConfig(op))
-    name += (c->wgmma ? "_w" : "_c") + std::to_string(c->tile_n) + "_t" + std::to_string(c->tile_t) +
+  if (std::optional<cuda::GemmConfig> c = gemmConfig(op)) {
+    const char *products = isPortable(op) ? "_p" : c->wgmma ? "_w" : "_c";
+    name += products + std::to_string(c->tile_n) + "_t" + std::to_string(c->tile_t) +
             (c->k_warps > 1 ? "_k" + std::to_string(c->k_warps) : "");
+  }
   return name;
 }
 
 static std::string attentionName(kernel::AttentionOp op) {
   cuda::AttentionConfig c = attentionConfig(op);
   int64_t splits = attentionSplits(op);
-  return std::string(op.hasRopeAppend() ? "rope_" : "") + "attention_" +
-         (splits ? "decode_s" + std::to_string(splits) : "tiles") + "_h" +
+  std::string kind = op.hasRopeAppend() ? "rope_" : isPortable(op) ? "portable_" : "";
+  return kind + "attention_" + (splits ? "decode_s" + std::to_string(splits) : "tiles") + "_h" +
          std::to_string(c.heads) + "_kv" + std::to_string(c.kv_heads) + "_d" +
          std::to_string(c.head_dim);
 }

@@ -28,7 +28,17 @@ LaunchForm rowForm(int64_t threads, int64_t y = 1) {
   return form;
 }
 
+/// The portable kernels copy tokens without a map.
+LaunchForm portableGemmForm(const cuda::PortableGemmConfig &config) {
+  LaunchForm form = rowForm(cuda::threads(config), cuda::grid_y(config));
+  form.grid->rowsPerBlock = config.layer.tile_t;
+  form.grid->sharedBytes = cuda::shared_bytes(config);
+  return form;
+}
+
 LaunchForm gemmForm(kernel::GemmOp op) {
+  if (std::optional<cuda::PortableGemmConfig> portable = portableGemmConfig(op))
+    return portableGemmForm(*portable);
   cuda::GemmConfig config = gemmConfig(op).value();
   LaunchForm form = rowForm(cuda::threads(config), cuda::grid_y(config));
   // A block that stays takes all rows, which are no more than the plan's.
@@ -41,9 +51,22 @@ LaunchForm gemmForm(kernel::GemmOp op) {
   return form;
 }
 
+LaunchForm portableAttentionForm(const cuda::AttentionConfig &config, bool isDecode) {
+  LaunchForm form = rowForm(cuda::portable_threads(config), config.kv_heads);
+  form.grid->sharedBytes = cuda::decode_shared_bytes(config);
+  if (isDecode)
+    return form;
+  form.grid->rows = GridRows::queryTiles;
+  form.grid->z = cuda::portable_row_blocks(config);
+  form.grid->sharedBytes = cuda::portable_tile_bytes(config);
+  return form;
+}
+
 LaunchForm attentionForm(kernel::AttentionOp op) {
   cuda::AttentionConfig config = attentionConfig(op);
   int64_t splits = attentionSplits(op);
+  if (isPortable(op))
+    return portableAttentionForm(config, /*isDecode=*/splits != 0);
   LaunchForm form = rowForm(splits ? cuda::decode_threads(config) : cuda::tile_threads(config),
                             config.kv_heads);
   form.grid->sharedBytes =

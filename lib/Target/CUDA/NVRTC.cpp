@@ -84,6 +84,8 @@ llvm::Expected<NVRTC> NVRTC::load() {
   find(nvrtc.destroyProgram, "nvrtcDestroyProgram");
   find(nvrtc.getCubinSize, "nvrtcGetCUBINSize");
   find(nvrtc.getCubin, "nvrtcGetCUBIN");
+  find(nvrtc.getPTXSize, "nvrtcGetPTXSize");
+  find(nvrtc.getPTX, "nvrtcGetPTX");
   find(nvrtc.getLogSize, "nvrtcGetProgramLogSize");
   find(nvrtc.getLog, "nvrtcGetProgramLog");
   if (!missing.empty())
@@ -135,11 +137,15 @@ llvm::Expected<Cubin> NVRTC::compile(const std::string &text, const std::string 
     cubin.bytes.resize(size);
     read = getCubin(program, cubin.bytes.data());
   }
+  if (!read && !(read = getPTXSize(program, &size))) {
+    cubin.ptx.resize(size);
+    read = getPTX(program, cubin.ptx.data());
+  }
   destroyProgram(&program);
   if (compiled)
     return llvm::createStringError("kernel '" + name + "' does not compile: " +
                                    StringRef(cubin.log).rtrim());
   if (read)
-    return failed("nvrtcGetCUBIN", read);
+    return failed("nvrtcGetCUBIN or nvrtcGetPTX", read);
   return cubin;
 }

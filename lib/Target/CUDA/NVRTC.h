@@ -14,9 +14,10 @@
 
 namespace qopt {
 
-/// A cubin and what ptxas said of it.
+/// A cubin, the PTX that it was made from, and what ptxas said.
 struct Cubin {
   std::string bytes;
+  std::string ptx; ///< ends in a 0, as the driver reads it
   std::string log;
 };
 
@@ -31,7 +32,7 @@ public:
   /// 13.0
   std::string version() const;
 
-  /// The cubin of `text` for `architecture` (sm_90a). Any threads.
+  /// The cubin of `text` for the architecture of the options. Any threads.
   llvm::Expected<Cubin> compile(const std::string &text, const std::string &name,
                                 llvm::ArrayRef<DeviceHeader> headers,
                                 llvm::ArrayRef<const char *> options) const;
@@ -49,6 +50,8 @@ private:
   int (*destroyProgram)(Program *) = nullptr;
   int (*getCubinSize)(Program, size_t *) = nullptr;
   int (*getCubin)(Program, char *) = nullptr;
+  int (*getPTXSize)(Program, size_t *) = nullptr;
+  int (*getPTX)(Program, char *) = nullptr;
   int (*getLogSize)(Program, size_t *) = nullptr;
   int (*getLog)(Program, char *) = nullptr;
 };

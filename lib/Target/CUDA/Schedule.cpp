@@ -62,21 +62,6 @@ void reject(ArrayRef<GemmCandidate> candidates, const GemmCandidate &chosen, Dif
     rejected.push_back(text);
 }
 
-kernel::ScheduleAttr makeSchedule(MLIRContext *context,
-                                  ArrayRef<std::pair<StringRef, int64_t>> params,
-                                  const Twine &reason, ArrayRef<std::string> rejected) {
-  Builder builder(context);
-  SmallVector<NamedAttribute> named;
-  for (auto [name, value] : params)
-    named.push_back(builder.getNamedAttr(name, builder.getI64IntegerAttr(value)));
-  SmallVector<Attribute> others;
-  for (const std::string &text : rejected)
-    others.push_back(builder.getStringAttr(text));
-  return kernel::ScheduleAttr::get(context, builder.getDictionaryAttr(named),
-                                   builder.getStringAttr(reason),
-                                   others.empty() ? ArrayAttr() : builder.getArrayAttr(others));
-}
-
 kernel::ScheduleAttr gemmParams(MLIRContext *context, const GemmConfig &c, const Twine &reason,
                                 ArrayRef<std::string> rejected) {
   SmallVector<std::pair<StringRef, int64_t>> params = {
@@ -246,8 +231,7 @@ kernel::ScheduleAttr qopt::cudaPrologueSchedule(kernel::GemmOp fused, kernel::Ge
                                                 Operation *maker, kernel::PlanOp plan,
                                                 const ScheduleTable &table, std::string &reason) {
   int64_t rows = kernel::maxRowsOf(fused, plan);
-  if (kernel::ScheduleAttr schedule = apart.getScheduleAttr();
-      schedule && schedule.get("portable", 0) != 0) {
+  if (isPortable(apart)) {
     reason = "portable kernels have no prologues";
     return {};
   }

@@ -1,4 +1,4 @@
-//===- Target.cpp - NVIDIA Hopper as a target -----------------------------===//
+//===- Target.cpp - NVIDIA GPUs as targets --------------------------------===//
 //
 // Part of qopt, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -10,34 +10,50 @@
 #include "ScheduleTable.h"
 #include "device/sample_config.h"
 #include "qopt/Target/CUDA/CUDATarget.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 using namespace qopt;
 
 namespace {
 
-constexpr StringRef architecture = "sm_90a";
+/// Code of these runs on later GPUs, too.
+constexpr StringRef portableArchitectures[] = {"sm_80", "sm_86", "sm_89"};
 /// Rows of a decode step: beyond the largest, sequences wait for each other.
 constexpr int64_t decodeCounts[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
 constexpr int64_t mixedCounts[] = {16, 64, 256, 1024, 4096};
 
 class CUDA : public Target {
 public:
-  explicit CUDA(ScheduleTable table) : table(std::move(table)) {}
+  CUDA(StringRef architecture, ScheduleTable table)
+      : architecture(architecture.str()), isPortable(isPortableArchitecture(architecture)),
+        table(std::move(table)) {}
 
   TargetDescription describe() const override {
-    return {("cuda:" + architecture).str(), "nvptx64-nvidia-cuda", {architecture.str()}};
+    return {"cuda:" + architecture, "nvptx64-nvidia-cuda", {architecture}};
   }
 
   llvm::Error checkFormat(StringRef format) const override {
-    if (format != "fp32")
+    StringRef instead;
+    if (format == "fp32")
+      instead = "it is for exact comparison on the CPU; take bf16";
+    if (format == "w8a8-fp8" && isPortable)
+      instead = "its products need cuda:sm_90a; take w8a8-int8";
+    if (instead.empty())
       return llvm::Error::success();
-    return llvm::createStringError("format fp32 has no kernels on target 'cuda:" + architecture +
-                                   "': it is for exact comparison on the CPU; take bf16");
+    return llvm::createStringError(
+        "format " + format + " has no kernels on target 'cuda:" + architecture + "': " + instead);
   }
 
-  kernel::LayoutAttr layout(RankedTensorType type) const override { return cudaLayout(type); }
+  kernel::LayoutAttr layout(RankedTensorType type) const override {
+    auto quantized = dyn_cast<QuantizedType>(type.getElementType());
+    if (isPortable && quantized && isa<Float8E4M3FNType>(quantized.getStorage()))
+      return {}; // products of e4m3 came with sm_89
+    return cudaLayout(type);
+  }
   bool hasPairEpilogues() const override { return true; }
+  bool hasRopeAttention() const override { return !isPortable; }
 
   int64_t maxSampledVocabulary() const override { return cuda::sample_max_vocabulary; }
   int64_t defaultMaxTokens() const override { return 4096; }
@@ -63,16 +79,20 @@ public:
   }
 
   kernel::ScheduleAttr schedule(Operation *launch, kernel::PlanOp plan) const override {
-    return cudaSchedule(launch, plan, table);
+    return isPortable ? portableSchedule(launch, plan) : cudaSchedule(launch, plan, table);
   }
 
   kernel::ScheduleAttr prologueSchedule(kernel::GemmOp fused, kernel::GemmOp apart,
                                         Operation *maker, kernel::PlanOp plan,
                                         std::string &reason) const override {
+    if (isPortable)
+      return Target::prologueSchedule(fused, apart, maker, plan, reason);
     return cudaPrologueSchedule(fused, apart, maker, plan, table, reason);
   }
 
-  llvm::Error addSchedules(StringRef file) override { return table.addFile(file); }
+  llvm::Error addSchedules(StringRef file) override {
+    return isPortable ? Target::addSchedules(file) : table.addFile(file);
+  }
 
   llvm::Expected<std::unique_ptr<TilePacker>> packer(kernel::PackedType type,
                                                      ArrayRef<const WeightTensor *> sources,
@@ -82,15 +102,20 @@ public:
 
   LogicalResult lower(ModuleOp module) const override { return assignCUDAEntries(module); }
 
-  std::vector<std::string> emitKinds() const override { return {"cuda", "cubin"}; }
+  std::vector<std::string> emitKinds() const override {
+    std::vector<std::string> kinds{"cuda", "cubin"};
+    if (isPortable)
+      kinds.push_back("ptx");
+    return kinds;
+  }
 
   llvm::Expected<std::string> emit(ModuleOp module, StringRef kind,
                                    StringRef cacheFolder) const override {
-    if (kind == "cubin") {
+    if (kind == "cubin" || kind == "ptx") {
       llvm::Expected<CompiledCode> code = compile(module, cacheFolder);
       if (!code)
         return code.takeError();
-      return std::move(code->bytes);
+      return kind == "ptx" ? ptxOf(*code) : cubinsOf(*code);
     }
     FailureOr<std::vector<KernelSource>> sources = emitCUDA(module);
     if (failed(sources))
@@ -102,24 +127,36 @@ public:
     FailureOr<std::vector<KernelSource>> sources = emitCUDA(module);
     if (failed(sources))
       return llvm::createStringError("kernels could not be written");
-    return compileCUDA(*sources, cacheFolder);
+    return compileCUDA(*sources, architecture, cacheFolder);
   }
 
-  llvm::Error check(Operation *launch) const override { return checkCUDALaunch(launch); }
+  llvm::Error check(Operation *launch) const override {
+    return isPortable ? checkPortableLaunch(launch) : checkCUDALaunch(launch);
+  }
 
   LaunchForm form(Operation *launch) const override { return cudaLaunchForm(launch); }
 
 private:
-  ScheduleTable table;
+  std::string architecture; ///< sm_80, sm_90a
+  bool isPortable;
+  ScheduleTable table; ///< of Hopper
 };
 
 } // namespace
 
+bool qopt::isPortableArchitecture(StringRef architecture) {
+  return llvm::is_contained(portableArchitectures, architecture);
+}
+
 llvm::Expected<std::unique_ptr<Target>> qopt::createCUDATarget(StringRef name) {
-  if (name != "cuda:" + architecture.str() && name != "cuda")
-    return llvm::createStringError("unknown target '" + name + "', expected cuda:" + architecture);
+  StringRef architecture = name == "cuda" ? hopperArchitecture : name;
+  architecture.consume_front("cuda:");
+  if (architecture != hopperArchitecture && !isPortableArchitecture(architecture))
+    return llvm::createStringError(
+        "unknown target '" + name + "', expected cuda:" + hopperArchitecture +
+        " or one of cuda:" + llvm::join(ArrayRef(portableArchitectures), ", cuda:"));
   llvm::Expected<ScheduleTable> table = shippedSchedules();
   if (!table)
     return table.takeError();
-  return std::make_unique<CUDA>(std::move(*table));
+  return std::make_unique<CUDA>(architecture, std::move(*table));
 }

@@ -156,8 +156,9 @@ __device__ __forceinline__ void store_page_sums(const PageSums &sums, uint32_t p
 /// One page: its partial result goes to `partial` [group][partial_floats] of the blocks
 /// that merge. `last`: the last token that counts, if it is in the page; `token` adds to
 /// the page's copies what they lack of it.
-template <AttentionConfig config, class Query, class Token>
-__device__ __forceinline__ void decode_page(HalfPageStream<config> &stream, const Query &query,
+template <AttentionConfig config, template <AttentionConfig> class Stream, class Query,
+          class Token>
+__device__ __forceinline__ void decode_page(Stream<config> &stream, const Query &query,
                                             const FragmentReader<config.head_dim> &key_rows,
                                             const FragmentReader<config.head_dim> &value_rows,
                                             int last, const Token &token, uint32_t partial) {
@@ -316,8 +317,9 @@ __device__ PageList pages_of_warp(const int32_t *block_table, int rank, int posi
 /// A row, by the blocks of a cluster: in each round their warps compute a page each,
 /// then every block merges its columns. A round's partial results are overwritten two
 /// rounds later, when all blocks have passed the barrier after merging them.
-template <AttentionConfig config, class Query, class Token>
-__device__ void decode_row(HalfPageStream<config> &stream, const Query &query, const Token &token,
+template <AttentionConfig config, template <AttentionConfig> class Stream, class Query,
+          class Token>
+__device__ void decode_row(Stream<config> &stream, const Query &query, const Token &token,
                            int position, float *scratch, int rank, uint32_t *output) {
   constexpr int step = round_pages(config);
   auto key_rows = key_reader<config.head_dim>();

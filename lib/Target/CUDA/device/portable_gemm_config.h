@@ -87,6 +87,8 @@ QOPT_BOTH_SIDES constexpr const char *reason_invalid(const PortableGemmConfig &c
   const GemmConfig &l = c.layer;
   if (l.codes == Codes::e4m3)
     return "products of e4m3 need sm_90a";
+  if (has_prologue(l))
+    return "portable kernels have no prologues";
   if (l.k % 8 || l.n <= 0 || l.k <= 0 || l.k * bytes(token_number(l)) % 16)
     return "n must be positive, and a token have a multiple of 16 bytes";
   if (l.pair && l.n % 16)
