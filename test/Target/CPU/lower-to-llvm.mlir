@@ -44,12 +44,14 @@ kernel.plan @w8a8 max_tokens = 1 max_logit_rows = 1 {
   } : (memref<?x576xi8>, memref<?xf32>, !w8, !y) -> ()
 }
 
-// Codes are looked up and multiplied in float32: 16-bit activations stay so. One row
-// asks for the words that it needs next.
+// Codes are multiplied by 16-bit integers, in pairs; the sums of a group become
+// float32. One row asks for the words that it needs next.
 // CHECK-LABEL: llvm.func @gemm_w4a16_g64_k576_n64_m1(
 // CHECK-SAME:    !llvm.ptr, %{{.*}}: i64, %{{.*}}: i64)
 // CHECK:         llvm.intr.prefetch
-// V4:            llvm.call_intrinsic "llvm.x86.avx512.permvar.sf.512"
+// VNNI:          llvm.call_intrinsic "llvm.x86.avx512.vpdpwssd.512"
+// WORDS:         llvm.call_intrinsic "llvm.x86.avx512.pmaddw.d.512"
+// V4:            llvm.sitofp %{{.*}} : vector<16xi32> to vector<16xf32>
 // V4:            llvm.intr.fma(%{{.*}}) : (vector<16xf32>, vector<16xf32>, vector<16xf32>)
 
 // CHECK-LABEL: llvm.func @gemm_w4a16_g64_k576_n64_m1_v2(
