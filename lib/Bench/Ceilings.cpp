@@ -191,6 +191,18 @@ __attribute__((target("avx512f,avx512vnni"))) double dotBytes512() {
   return 2.0 * 64 * chains * rounds;
 }
 
+__attribute__((target("avx512f,avx512vnni"))) double dotShorts512() {
+  __m512i sums[chains], x = _mm512_set1_epi32(0x00010001);
+  for (__m512i &sum : sums)
+    sum = x;
+  for (int i = 0; i < rounds; ++i) {
+    for (__m512i &sum : sums) // the instruction itself: compilers split the intrinsic
+      asm volatile("vpdpwssd %1, %1, %0" : "+v"(sum) : "v"(x));
+  }
+  keep(sums);
+  return 2.0 * 32 * chains * rounds;
+}
+
 #endif
 
 template <typename Body> double measureOperations(ThreadPool &pool, const Body &body) {
@@ -214,8 +226,10 @@ Ceilings qopt::measureCeilings(unsigned threads, const Instructions &instruction
   ceilings.floatsPerSecond = measureOperations(pool, instructions.avx512 ? multiplyAdd512
                                                      : instructions.fma  ? multiplyAdd256
                                                                          : multiplyAdd128);
-  if (instructions.vnni)
+  if (instructions.vnni) {
+    ceilings.shortsDotPerSecond = measureOperations(pool, dotShorts512);
     ceilings.bytesDotPerSecond = measureOperations(pool, dotBytes512);
+  }
 #endif
   return ceilings;
 }

@@ -15,6 +15,7 @@ Work &Work::operator+=(const Work &other) {
   weightBytes += other.weightBytes;
   cacheBytes += other.cacheBytes;
   floatOperations += other.floatOperations;
+  shortOperations += other.shortOperations;
   byteOperations += other.byteOperations;
   return *this;
 }
@@ -26,10 +27,11 @@ double qopt::memorySeconds(const Work &work, const Ceilings &ceilings) {
 double qopt::computeSeconds(const Work &work, const Ceilings &ceilings) {
   if (ceilings.floatsPerSecond <= 0)
     return 0;
-  // Without an instruction for it int8 has no ceiling of its own.
-  double bytes =
-      ceilings.bytesDotPerSecond > 0 ? ceilings.bytesDotPerSecond : ceilings.floatsPerSecond;
-  return work.floatOperations / ceilings.floatsPerSecond + work.byteOperations / bytes;
+  // Without an instruction for them integers have no ceiling of their own.
+  auto rate = [&](double dot) { return dot > 0 ? dot : ceilings.floatsPerSecond; };
+  return work.floatOperations / ceilings.floatsPerSecond +
+         work.shortOperations / rate(ceilings.shortsDotPerSecond) +
+         work.byteOperations / rate(ceilings.bytesDotPerSecond);
 }
 
 namespace {
@@ -71,8 +73,10 @@ Work qopt::workOf(const artifact::Model &model, const artifact::Program &program
     work.weightBytes += rows > 0 ? bytes : 0;
     if (kernel.op() != "kernel.gemm" || k == 1)
       continue;
-    bool isInt8 = contains(kernel.entry(), "w8a8_int8");
-    (isInt8 ? work.byteOperations : work.floatOperations) += 2 * n * k * rows;
+    double &operations = contains(kernel.entry(), "w8a8_int8") ? work.byteOperations
+                         : contains(kernel.entry(), "w4a16_g") ? work.shortOperations
+                                                               : work.floatOperations;
+    operations += 2 * n * k * rows;
   }
   if (kernel.op() == "kernel.attention") {
     const artifact::KvCache &cache = program.kv_cache();

@@ -74,6 +74,8 @@ Json ceilingsJson(const Ceilings &ceilings) {
                  {"last_level_cache_bytes", ceilings.cacheBytes},
                  {"read_gb_per_s", ceilings.readBytesPerSecond / 1e9},
                  {"float_gflop_per_s", ceilings.floatsPerSecond / 1e9}};
+  if (ceilings.shortsDotPerSecond > 0)
+    result["int16_gop_per_s"] = ceilings.shortsDotPerSecond / 1e9;
   if (ceilings.bytesDotPerSecond > 0)
     result["int8_gop_per_s"] = ceilings.bytesDotPerSecond / 1e9;
   return result;
@@ -86,6 +88,8 @@ void printCeilings(const Model &model, const Ceilings &ceilings) {
   else
     std::printf("ceilings  %s: copy %.1f GB/s, read and written", ceilings.device.c_str(),
                 ceilings.readBytesPerSecond / 1e9);
+  if (ceilings.shortsDotPerSecond > 0)
+    std::printf(", int16 %.0f GOP/s", ceilings.shortsDotPerSecond / 1e9);
   if (ceilings.bytesDotPerSecond > 0)
     std::printf(", int8 %.0f GOP/s", ceilings.bytesDotPerSecond / 1e9);
   double weights = static_cast<double>(weightBytes(model)) / 1e6;
@@ -222,7 +226,8 @@ void benchThroughputOf(const ServeOptions &options) {
 
 void addThroughput(CLI::App &bench) {
   auto options = std::make_shared<ServeOptions>();
-  CLI::App *command = bench.add_subcommand("throughput", "Requests that all arrive at once, sampled greedily");
+  CLI::App *command =
+      bench.add_subcommand("throughput", "Requests that all arrive at once, sampled greedily");
   command->add_option("ARTIFACT", options->artifact)->required();
   addDeviceOption(*command, options->model.device);
   command->add_option("--threads", options->model.threads, "threads (one for each core)");

@@ -33,6 +33,7 @@ struct Ceilings {
   uint64_t cacheBytes = 0;       ///< of the last level
   double readBytesPerSecond = 0; ///< a streaming read, larger than the cache
   double floatsPerSecond = 0;    ///< float32 operations, a multiply-add is two
+  double shortsDotPerSecond = 0; ///< int16 operations of vpdpwssd
   double bytesDotPerSecond = 0;  ///< int8 operations of vpdpbusd
 };
 
@@ -43,10 +44,11 @@ Ceilings measureCeilings(const Model &model, unsigned threads);
 struct Work {
   double weightBytes = 0, cacheBytes = 0; ///< of weights and of the KV cache
   double floatOperations = 0;             ///< of float32, a multiply-add is two
+  double shortOperations = 0;             ///< of 4-bit codes x 16-bit activations
   double byteOperations = 0;              ///< of int8 x int8
   Work &operator+=(const Work &other);
   double bytes() const { return weightBytes + cacheBytes; }
-  double operations() const { return floatOperations + byteOperations; }
+  double operations() const { return floatOperations + shortOperations + byteOperations; }
 };
 
 /// The least time for it; 0 where the ceiling is unknown.

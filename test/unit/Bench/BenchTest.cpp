@@ -107,7 +107,13 @@ TEST(WorkTest, TheLeastTimeFollowsFromTheCeilings) {
   Ceilings ceilings{.readBytesPerSecond = 8e9, .floatsPerSecond = 2e9, .bytesDotPerSecond = 6e9};
   EXPECT_DOUBLE_EQ(memorySeconds(work, ceilings), 0.5);
   EXPECT_DOUBLE_EQ(computeSeconds(work, ceilings), 3.0);
-  ceilings.bytesDotPerSecond = 0; // no instruction for it
+  work.shortOperations = 8e9;
+  ceilings.shortsDotPerSecond = 4e9;
+  EXPECT_DOUBLE_EQ(computeSeconds(work, ceilings), 5.0);
+  ceilings.shortsDotPerSecond = 0; // no instruction for it
+  EXPECT_DOUBLE_EQ(computeSeconds(work, ceilings), 7.0);
+  work.shortOperations = 0;
+  ceilings.bytesDotPerSecond = 0;
   EXPECT_DOUBLE_EQ(computeSeconds(work, ceilings), 5.0);
   EXPECT_EQ(memorySeconds(work, Ceilings()), 0);
   EXPECT_EQ(computeSeconds(work, Ceilings()), 0);
