@@ -50,7 +50,7 @@ public:
       : b(b), op(op), args(args), image(op.getWeight().getType()), in(op.getInput()),
         out(op.getOuts()[0]), lanes(b.lanes()), vectors(image.tileN / lanes),
         tileM(parameter("tile_m", 1)), rowsAtOnce(parameter("rows", tileM)),
-        products(productsOf(image, in.element)), isGrouped(isGroupedType(op.getWeight().getType())),
+        products(productsOf(image, in.element)), isGrouped(image.isGrouped),
         isDecoded(products != Products::Bytes && !image.element.isF32()),
         scale(operandScale(b, image, in.element)), ofLane(elementsOfLane(products)),
         stagedBytes(4 / ofLane),
@@ -85,11 +85,6 @@ private:
   int64_t parameter(StringRef name, int64_t otherwise) {
     kernel::ScheduleAttr schedule = op.getScheduleAttr();
     return schedule ? schedule.get(name, otherwise) : otherwise;
-  }
-
-  static bool isGroupedType(kernel::PackedType type) {
-    auto quantized = dyn_cast<QuantizedType>(type.getTensor().getElementType());
-    return quantized && quantized.isGrouped();
   }
 
   /// An odd number of cache lines: rows a power of two apart would all compete

@@ -147,6 +147,7 @@ public:
   static int64_t lanesOf(Value value);
   Value splat(Value scalar, int64_t lanes);
   Value lane(Value vector, int64_t index);
+  /// The vector of these lanes.
   Value fromLanes(ArrayRef<Value> scalars);
   /// Lanes [first, first + count).
   Value slice(Value vector, int64_t first, int64_t count);

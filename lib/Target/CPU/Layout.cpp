@@ -33,12 +33,14 @@ WeightImage::WeightImage(kernel::PackedType type) {
   kPack = isTiled ? type.getLayout().getKPack() : 1;
   alignment = isTiled ? 64 : 1;
   group = k;
+  isGrouped = false;
   element = tensor.getElementType();
   if (auto quantized = dyn_cast<QuantizedType>(element)) {
     element = quantized.getStorage();
     scale = quantized.getScale();
     minimum = quantized.getMin();
-    if (quantized.isGrouped())
+    isGrouped = quantized.isGrouped();
+    if (isGrouped)
       group = quantized.getGroupSize();
   }
   codeBits = element.getIntOrFloatBitWidth();
@@ -47,9 +49,9 @@ WeightImage::WeightImage(kernel::PackedType type) {
 Products qopt::productsOf(const WeightImage &image, Type activations) {
   if (activations.isInteger(8))
     return Products::Bytes;
-  // Codes below 16 by 15-bit activations: an int32 holds the sum of so many.
-  constexpr int64_t mostOfGroup = 4096, fewestOfGroup = 32;
-  bool isGroup = image.group <= mostOfGroup && image.group % fewestOfGroup == 0;
-  bool isExact = image.codeBits == 4 && image.scale && activations.isBF16();
-  return isExact && isGroup && image.alignment > 1 ? Products::Shorts : Products::Floats;
+  // Vectors of a group; an int32 holds the sum of 4,096 codes by 15 bits.
+  constexpr int64_t mostOfGroup = 512, multipleOf = 32;
+  bool isGroup = image.isGrouped && image.group <= mostOfGroup && image.group % multipleOf == 0;
+  bool isPair = image.codeBits == 4 && activations.isBF16();
+  return isGroup && isPair ? Products::Shorts : Products::Floats;
 }

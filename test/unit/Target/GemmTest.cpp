@@ -63,6 +63,7 @@ const Format formats[] = {
     {"w4a16_g64", Input::bf16, "!qopt.q<i4, group = 64, scale = bf16>", Scheme::w4a16(64)},
     {"w4a16_g128", Input::bf16, "!qopt.q<i4, group = 128, scale = f32>",
      Scheme{Storage::int4, 128, ScaleType::f32}},
+    {"w4a16_channel", Input::bf16, "!qopt.q<i4, per_channel, scale = bf16>", Scheme::w4a16(0)},
     {"w4a16_affine", Input::bf16, "!qopt.q<ui4, group = 32, scale = f16, min = f16>",
      Scheme{Storage::uint4, 32, ScaleType::f16}},
     {"w4a32", Input::f32, "!qopt.q<i4, group = 64, scale = bf16>", Scheme::w4a16(64)},
@@ -260,8 +261,9 @@ TEST_P(GemmTest, MatchesFloat64WhateverTheTiles) {
 
     std::vector<float> all = run(std::size(tilings) * index, maxTokens, 1);
     std::vector<double> multiplied = operands.values;
-    bool isNibble = format.scheme && (format.scheme->storage == Storage::int4 ||
-                                      format.scheme->storage == Storage::uint4);
+    bool isNibble =
+        format.scheme && format.scheme->groupSize &&
+        (format.scheme->storage == Storage::int4 || format.scheme->storage == Storage::uint4);
     if (isNibble && format.input == Input::bf16) {
       EXPECT_LT(relativeError(all, operands.values), 1e-5) << "beside activations not rounded";
       roundToUnits(multiplied, format.scheme->groupSize);

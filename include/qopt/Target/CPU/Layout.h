@@ -36,6 +36,7 @@ struct WeightImage {
   int64_t group;        ///< elements that share a scale: K when per channel or plain
   int64_t codeBits;     ///< bits of an element
   int64_t alignment;    ///< of a tile: 64, or 1 in row_major
+  bool isGrouped;       ///< whether groups along K have scales of their own
   mlir::Type element;   ///< what is stored: bf16, i4, ...
   mlir::Type scale;     ///< null when plain
   mlir::Type minimum;   ///< null unless affine
