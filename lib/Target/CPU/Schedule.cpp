@@ -6,8 +6,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "qopt/Target/CPU/Schedule.h"
-#include "mlir/IR/Builders.h"
 #include "qopt/Target/CPU/Layout.h"
+#include "qopt/Target/MakeSchedule.h"
 
 using namespace mlir;
 using namespace qopt;
@@ -24,21 +24,6 @@ constexpr int64_t mostDecodeTokens = 8;
 constexpr int64_t queriesAtOnce = 8;
 /// Units of attention that most machines' workers can share.
 constexpr int64_t fewestUnits = 4;
-
-static kernel::ScheduleAttr makeSchedule(MLIRContext *context,
-                                         ArrayRef<std::pair<StringRef, int64_t>> params,
-                                         const Twine &reason, ArrayRef<std::string> rejected) {
-  Builder builder(context);
-  SmallVector<NamedAttribute> named;
-  for (auto [name, value] : params)
-    named.push_back(builder.getNamedAttr(name, builder.getI64IntegerAttr(value)));
-  SmallVector<Attribute> others;
-  for (const std::string &text : rejected)
-    others.push_back(builder.getStringAttr(text));
-  return kernel::ScheduleAttr::get(context, builder.getDictionaryAttr(named),
-                                   builder.getStringAttr(reason),
-                                   others.empty() ? ArrayAttr() : builder.getArrayAttr(others));
-}
 
 /// Sums of a group, totals and words of each tile share the registers.
 static kernel::ScheduleAttr oneRowSchedule(MLIRContext *context, int64_t tiles, int64_t lanes) {

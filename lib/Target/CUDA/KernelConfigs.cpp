@@ -131,21 +131,6 @@ cuda::AttentionConfig qopt::attentionConfig(kernel::AttentionOp op) {
   return config;
 }
 
-kernel::ScheduleAttr qopt::makeSchedule(MLIRContext *context,
-                                        ArrayRef<std::pair<StringRef, int64_t>> params,
-                                        const Twine &reason, ArrayRef<std::string> rejected) {
-  Builder builder(context);
-  SmallVector<NamedAttribute> named;
-  for (auto [name, value] : params)
-    named.push_back(builder.getNamedAttr(name, builder.getI64IntegerAttr(value)));
-  SmallVector<Attribute> others;
-  for (const std::string &text : rejected)
-    others.push_back(builder.getStringAttr(text));
-  return kernel::ScheduleAttr::get(context, builder.getDictionaryAttr(named),
-                                   builder.getStringAttr(reason),
-                                   others.empty() ? ArrayAttr() : builder.getArrayAttr(others));
-}
-
 int64_t qopt::attentionSplits(kernel::AttentionOp op) {
   kernel::ScheduleAttr schedule = op.getScheduleAttr();
   return schedule ? schedule.get("splits", 0) : 0;

@@ -18,6 +18,7 @@
 #include "device/portable_attention_config.h"
 #include "device/portable_gemm_config.h"
 #include "qopt/Dialect/Kernel/IR/KernelDialect.h"
+#include "qopt/Target/MakeSchedule.h"
 #include <optional>
 
 namespace qopt {
@@ -42,11 +43,6 @@ bool isPortable(mlir::Operation *launch);
 
 /// Of a gemm whose schedule takes one.
 std::optional<cuda::PortableGemmConfig> portableGemmConfig(kernel::GemmOp op);
-
-/// A schedule of `params`, with what was chosen against.
-kernel::ScheduleAttr makeSchedule(mlir::MLIRContext *context,
-                                  llvm::ArrayRef<std::pair<llvm::StringRef, int64_t>> params,
-                                  const llvm::Twine &reason, llvm::ArrayRef<std::string> rejected);
 
 /// The same for an image that is read row by row.
 std::optional<cuda::GemmConfig> imageConfig(kernel::PackedType type);
