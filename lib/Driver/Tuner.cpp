@@ -18,6 +18,10 @@ using namespace qopt;
 
 namespace {
 
+/// What is faster than the cost model's choice by less than a measurement may err does not
+/// take its place.
+constexpr double worthAChange = 0.99;
+
 /// Weights of a recording: more than the second-level cache (60 MB) holds.
 constexpr uint64_t rotatingBytes = 200 << 20;
 constexpr uint64_t alignment = 256; // of weights
@@ -223,13 +227,14 @@ private:
     outcome.result.task = &task;
     outcome.result.seconds = outcome.result.modelSeconds = measured->front().seconds;
     outcome.result.best = candidates.front();
+    double bound = worthAChange * outcome.result.seconds;
     for (auto [i, measurement] : llvm::enumerate(*measured)) {
       outcome.differs |= !measurement.agrees;
       if (!measurement.agrees)
         outcome.refused.push_back(contenders[i].name + ": its bits differ from those of " +
                                   contenders.front().name);
-      else if (measurement.finished && measurement.seconds < outcome.result.seconds) {
-        outcome.result.seconds = measurement.seconds;
+      else if (measurement.finished && measurement.seconds < bound) {
+        bound = outcome.result.seconds = measurement.seconds;
         outcome.result.best = candidates[i];
       }
     }

@@ -22,6 +22,63 @@ kernel.plan @gemm max_tokens = 4 max_logit_rows = 4 arena_bytes = 1024 {
 !x = memref<?x64xbf16>
 !w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
 
+kernel.plan @negative_cluster_channels max_tokens = 64 max_logit_rows = 64 arena_bytes = 16384 {
+  %t = kernel.input tokens : memref<?xi32>
+  %w = kernel.weight @w : !w
+  %a = kernel.alloc {offset = 0 : i64} : !x
+  kernel.embedding ins(%t, %w) outs(%a) : (memref<?xi32>, !w, !x) -> ()
+  %b = kernel.alloc {offset = 8192 : i64} : !x
+  // expected-error @+1 {{has no CUDA kernel for its schedule: clusters need whole blocks of channels}}
+  kernel.gemm ins(%a, %w) outs(%b) attributes {schedule = #kernel.schedule<{cluster = 2 : i64, k_stage = 64 : i64, stages = 2 : i64, tile_n = 64 : i64, tile_t = 64 : i64, wgmma = 1 : i64}, reason = "test">} epilogue {
+  ^bb0(%acc: f32):
+    %0 = arith.truncf %acc : f32 to bf16
+    kernel.yield %0 : bf16
+  } : (!x, !w, !x) -> ()
+}
+
+// -----
+
+!x = memref<?x64xbf16>
+!w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
+
+kernel.plan @negative_cluster_size max_tokens = 64 max_logit_rows = 64 arena_bytes = 16384 {
+  %t = kernel.input tokens : memref<?xi32>
+  %w = kernel.weight @w : !w
+  %a = kernel.alloc {offset = 0 : i64} : !x
+  kernel.embedding ins(%t, %w) outs(%a) : (memref<?xi32>, !w, !x) -> ()
+  %b = kernel.alloc {offset = 8192 : i64} : !x
+  // expected-error @+1 {{has no CUDA kernel for its schedule: a cluster has 1 or 2 blocks}}
+  kernel.gemm ins(%a, %w) outs(%b) attributes {schedule = #kernel.schedule<{cluster = 3 : i64, k_stage = 64 : i64, stages = 2 : i64, tile_n = 64 : i64, tile_t = 64 : i64, wgmma = 1 : i64}, reason = "test">} epilogue {
+  ^bb0(%acc: f32):
+    %0 = arith.truncf %acc : f32 to bf16
+    kernel.yield %0 : bf16
+  } : (!x, !w, !x) -> ()
+}
+
+// -----
+
+!x = memref<?x64xbf16>
+!w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
+
+kernel.plan @negative_cluster_tokens max_tokens = 64 max_logit_rows = 64 arena_bytes = 16384 {
+  %t = kernel.input tokens : memref<?xi32>
+  %w = kernel.weight @w : !w
+  %a = kernel.alloc {offset = 0 : i64} : !x
+  kernel.embedding ins(%t, %w) outs(%a) : (memref<?xi32>, !w, !x) -> ()
+  %b = kernel.alloc {offset = 8192 : i64} : !x
+  // expected-error @+1 {{has no CUDA kernel for its schedule: blocks of a cluster share the tokens of wgmma, in eights}}
+  kernel.gemm ins(%a, %w) outs(%b) attributes {schedule = #kernel.schedule<{cluster = 2 : i64, k_stage = 64 : i64, stages = 2 : i64, tile_n = 64 : i64, tile_t = 8 : i64, wgmma = 1 : i64}, reason = "test">} epilogue {
+  ^bb0(%acc: f32):
+    %0 = arith.truncf %acc : f32 to bf16
+    kernel.yield %0 : bf16
+  } : (!x, !w, !x) -> ()
+}
+
+// -----
+
+!x = memref<?x64xbf16>
+!w = !kernel.packed<tensor<64x64xbf16>, #kernel.layout<swizzled>>
+
 kernel.plan @negative_schedule max_tokens = 4 max_logit_rows = 4 arena_bytes = 1024 {
   %t = kernel.input tokens : memref<?xi32>
   %w = kernel.weight @w : !w

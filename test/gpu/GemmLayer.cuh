@@ -323,6 +323,11 @@ constexpr GemmConfig spread(GemmConfig c) {
   return c;
 }
 
+constexpr GemmConfig clustered(GemmConfig c, int blocks) {
+  c.cluster = blocks;
+  return c;
+}
+
 static const char *name_of(Codes codes) {
   const char *names[] = {"bf16", "e4m3", "s8", "s4", "u4", "s8_grouped"};
   return names[int(codes)];
@@ -331,7 +336,8 @@ static std::string tile_name(const GemmConfig &c) {
   return std::string(c.wgmma ? "wgmma " : "mma ") + std::to_string(c.tile_n) + "x" +
          std::to_string(c.tile_t) + " k" + std::to_string(c.k_stage) + " s" +
          std::to_string(c.stages) + (c.k_warps > 1 ? " w" + std::to_string(c.k_warps) : "") +
-         (c.row_copies ? " rows" : "") + (c.spread ? " spread" : "");
+         (c.row_copies ? " rows" : "") + (c.spread ? " spread" : "") +
+         (c.cluster > 1 ? " cluster " + std::to_string(c.cluster) : "");
 }
 
 //===- A layer on the device ----------------------------------------------===//
@@ -402,7 +408,7 @@ static q::TensorMap tensor_map(const GemmConfig &c, const void *x, int rows) {
   q::TensorMap map;
   const cuuint64_t row_bytes = cuuint64_t(c.k) * bytes(token_number(c));
   cuuint64_t sizes[2] = {row_bytes, cuuint64_t(rows)}, strides[1] = {row_bytes};
-  cuuint32_t box[2] = {128, cuuint32_t(c.tile_t)}, steps[2] = {1, 1};
+  cuuint32_t box[2] = {128, cuuint32_t(box_tokens(c))}, steps[2] = {1, 1};
   CHECK(encode(reinterpret_cast<CUtensorMap *>(&map), CU_TENSOR_MAP_DATA_TYPE_UINT8, 2, const_cast<void *>(x), sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
                CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
                CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE));
@@ -413,16 +419,18 @@ static void launch(const Case &test, Operands &operands, q::TensorMap &map, cuda
   const GemmConfig &c = test.config;
   CHECK(cudaFuncSetAttribute(test.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                              shared_bytes(c)));
-  cudaLaunchAttribute dependent{};
-  dependent.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  dependent.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchAttribute attributes[2] = {};
+  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attributes[0].val.programmaticStreamSerializationAllowed = 1;
+  attributes[1].id = cudaLaunchAttributeClusterDimension;
+  attributes[1].val.clusterDim = {1, unsigned(c.cluster), 1};
   cudaLaunchConfig_t config{};
   config.gridDim = dim3((operands.rows + rows_per_block(c) - 1) / rows_per_block(c), grid_y(c));
   config.blockDim = dim3(threads(c));
   config.dynamicSmemBytes = shared_bytes(c);
   config.stream = stream;
-  config.attrs = &dependent;
-  config.numAttrs = 1;
+  config.attrs = attributes;
+  config.numAttrs = c.cluster > 1 ? 2 : 1;
   void *arguments[] = {&operands, &map};
   CHECK(cudaLaunchKernelExC(&config, test.kernel, arguments));
 }

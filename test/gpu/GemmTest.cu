@@ -13,6 +13,12 @@
 
 //===- Configurations -----------------------------------------------------===//
 
+/// The tile in a cluster, if the layer's channels can be cut so.
+template <GemmConfig config, Kind kind> static void add_clustered(std::vector<Case> &cases) {
+  if constexpr (reason_invalid(config) == nullptr)
+    add<config, kind>(cases);
+}
+
 /// The tiles of a format that a test compares.
 template <GemmConfig base, Kind kind> static void add_tiles(std::vector<Case> &cases) {
   constexpr bool kFragment = is_fragment(base), kWide = base.codes == Codes::bf16 || kFragment;
@@ -50,6 +56,9 @@ template <GemmConfig base, Kind kind> static void add_tiles(std::vector<Case> &c
     add<tiled(base, true, 128, 64, kStage, 4), kind>(cases);
     if constexpr (!base.affine)
       add<tiled(base, true, 128, 128, kStage, 4), kind>(cases);
+    add_clustered<clustered(tiled(base, true, 64, 32, 2 * kStage, 4), 2), kind>(cases);
+    if constexpr (!base.affine)
+      add_clustered<clustered(tiled(base, true, 128, 128, kStage, 4), 2), kind>(cases);
   } else {
     add<tiled(base, true, 16, 8, 4 * kStage, 4), kind>(cases);
     add<spread(tiled(base, true, 0, 16, kStage, 4)), kind>(cases);
@@ -59,6 +68,9 @@ template <GemmConfig base, Kind kind> static void add_tiles(std::vector<Case> &c
     add<tiled(base, true, 128, 128, kStage, 4), kind>(cases);
     add<tiled(base, true, 128, 192, kStage, 4), kind>(cases);
     add<tiled(base, true, 128, 256, kStage, 4), kind>(cases);
+    add_clustered<clustered(tiled(base, true, 16, 16, 2 * kStage, 3), 2), kind>(cases);
+    add_clustered<clustered(tiled(base, true, 64, 64, 2 * kStage, 3), 2), kind>(cases);
+    add_clustered<clustered(tiled(base, true, 128, 256, kStage, 4), 2), kind>(cases);
   }
 }
 
@@ -118,6 +130,7 @@ static bool same_layer(const Case &a, const Case &b) {
   auto layer_of = [](const Case &c) {
     GemmConfig layer = by_rows(shared_columns(tiled(c.config, false, 0, 0, 0, 0), 1));
     layer.spread = false;
+    layer.cluster = 1;
     return layer;
   };
   return layer_of(a) == layer_of(b) && a.kind == b.kind;

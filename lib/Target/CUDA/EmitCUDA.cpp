@@ -55,6 +55,11 @@ StringRef numberName(cuda::Number number) {
 
 StringRef boolName(bool value) { return value ? "true" : "false"; }
 
+/// Blocks of a cluster.
+struct Cluster {
+  int64_t y = 1, z = 1;
+};
+
 /// Writes the text of one kernel; fails where a launch has none, with an error on it.
 class KernelWriter {
 public:
@@ -102,11 +107,11 @@ private:
   }
   void rows() { parameter("int64_t", "rows"); }
 
-  /// The function, which does `call`, by clusters of `cluster` blocks along z.
-  LogicalResult end(const Twine &threads, const Twine &call, int64_t cluster = 1) {
+  /// The function, which does `call`.
+  LogicalResult end(const Twine &threads, const Twine &call, Cluster cluster = {}) {
     os << "extern \"C\" __global__ void ";
-    if (cluster > 1)
-      os << "__cluster_dims__(1, 1, " << cluster << ") ";
+    if (cluster.y * cluster.z > 1)
+      os << "__cluster_dims__(1, " << cluster.y << ", " << cluster.z << ") ";
     os << "__launch_bounds__(" << threads << ", 1)\n" << entry << "(";
     llvm::interleave(parameters, os, ",\n    ");
     os << ") {\n  " << call << ";\n}\n";
@@ -190,6 +195,8 @@ private:
       os << ",\n    .prologue = Prologue::" << cuda::prologueNames[static_cast<int>(c.prologue)];
     if (c.spread)
       os << ",\n    .spread = true";
+    if (c.cluster > 1)
+      os << ",\n    .cluster = " << c.cluster;
     os << "};\n\n";
   }
 
@@ -270,7 +277,8 @@ private:
     parameter("const __grid_constant__ TensorMap", "x_map");
     return end("threads(config)", "gemm<config>(x_map, " + scales + ", weight, " + epilogue +
                                       ", rows" + (config->row_copies ? ", x, " + stride : "") +
-                                      ")");
+                                      ")",
+               {.y = config->cluster});
   }
 
   /// What a prologue normalises by.
@@ -518,7 +526,7 @@ private:
                              "sequences, block_tables,\n                         max_pages, y, rows)"
                            : "attention_decode<config>(query, pool, positions, sequences, "
                              "block_tables, max_pages, y, rows)";
-    return end("decode_threads(config)", call, /*cluster=*/splits);
+    return end("decode_threads(config)", call, {.z = splits});
   }
 
   void attentionConstants(const cuda::AttentionConfig &c, bool append, bool decode) {
@@ -576,7 +584,7 @@ private:
     output(op.getOuts()[1], "logprobs");
     rows();
     return end("sample_threads(config)", "sample<config>(logits, sampling, tokens, logprobs, rows)",
-               /*cluster=*/sampleBlocks(op));
+               {.z = sampleBlocks(op)});
   }
 
   Operation *launch;

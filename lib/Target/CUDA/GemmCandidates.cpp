@@ -62,6 +62,10 @@ constexpr int64_t channelsOfWgmma = 64, fewestTokensOfWgmma = 32, fewestNarrowTo
 /// Up to here tokens of a product hide behind the conversion of its weights.
 constexpr int mostHiddenTokens = 16;
 
+/// From here on blocks in pairs copy tokens for each other: products in a row for so long are
+/// bound by the power of the card, and this spares the second-level cache half the reads.
+constexpr int64_t fewestRowsOfPairs = 1024;
+
 constexpr int registersOfAll = 65536;
 /// One in use, one that has come, one on its way.
 constexpr int fewestStages = 3;
@@ -129,7 +133,7 @@ GemmCost qopt::gemmCost(const GemmConfig &c, int64_t rows) {
   double tokens = double(c.tile_t) * c.k * cuda::bytes(cuda::token_number(c));
   double ofBlock = weights + tokens;
   double dram = (double(cuda::image_bytes(c)) + double(rows) * tokens / c.tile_t) / memoryRate;
-  double cache = double(cost.blocks) * ofBlock / cacheRate;
+  double cache = double(cost.blocks) * (weights + tokens / c.cluster) / cacheRate;
 
   int64_t resident =
       std::clamp<int64_t>(sharedBytesOfAll / (cuda::shared_bytes(c) + sharedBytesBesideBlock), 1,
@@ -182,8 +186,17 @@ void setStages(GemmConfig &c, int64_t budget) {
   c.stages = std::min(c.stages, std::max(2, int(cuda::stage_count(c))));
 }
 
+/// Blocks of clusters that are worth a look, the best first where they take equally long.
+std::vector<int> clustersOf(const GemmConfig &c, int64_t rows, Search search) {
+  if (!c.wgmma)
+    return {1};
+  if (rows >= fewestRowsOfPairs && !is_fragment(c))
+    return {2, 1};
+  return search == Search::wide ? std::vector{1, 2} : std::vector{1};
+}
+
 /// All tiles of `config.tile_n` channels.
-void addTiles(GemmConfig config, int64_t rows, int64_t budget,
+void addTiles(GemmConfig config, int64_t rows, int64_t budget, Search search,
               std::vector<GemmCandidate> &candidates) {
   static constexpr int tokens[] = {1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256};
   int whole = std::lcm(cuda::box_columns(config),
@@ -199,12 +212,16 @@ void addTiles(GemmConfig config, int64_t rows, int64_t budget,
         if (steps > 1 && config.k_stage > int64_t(llvm::alignTo(config.k, whole)))
           continue;
         setStages(config, budget);
-        if (cuda::reason_invalid(config) ||
-            config.stages < std::min(fewestStages, int(cuda::stage_count(config))) ||
+        if (config.stages < std::min(fewestStages, int(cuda::stage_count(config))) ||
             !fitsRegisters(config) || cuda::shared_bytes(config) > budget ||
             cuda::threads(config) > 1024)
           continue;
-        candidates.push_back({config, gemmCost(config, rows)});
+        for (int cluster : clustersOf(config, rows, search)) {
+          config.cluster = cluster;
+          if (!cuda::reason_invalid(config))
+            candidates.push_back({config, gemmCost(config, rows)});
+        }
+        config.cluster = 1;
       }
     if (tileT >= std::max<int64_t>(rows, 8))
       break; // a larger tile has idle columns
@@ -219,13 +236,13 @@ void addCandidates(GemmConfig config, bool wgmma, int64_t rows, int64_t budget, 
     if (!wgmma && tileN > mostChannelsOfWarps)
       break;
     config.tile_n = tileN;
-    addTiles(config, rows, budget, candidates);
+    addTiles(config, rows, budget, search, candidates);
   }
   // What is spread depends on what else is on the multiprocessors: it is to be measured.
   config.spread = true;
   config.tile_n = cuda::spread_channels(config);
   if (search == Search::wide && rows <= mostSpreadRows && config.tile_n <= mostSpreadChannels)
-    addTiles(config, rows, budget, candidates);
+    addTiles(config, rows, budget, search, candidates);
 }
 
 /// From here on tokens take so much of a ring that it may fill a multiprocessor.
@@ -248,7 +265,7 @@ constexpr double mostTimesCheapest = 3;
 
 /// What mostly decides how a configuration behaves.
 auto familyOf(const GemmConfig &c) {
-  return std::tie(c.wgmma, c.tile_n, c.tile_t, c.k_warps, c.spread);
+  return std::tie(c.wgmma, c.tile_n, c.tile_t, c.k_warps, c.spread, c.cluster);
 }
 
 } // namespace
@@ -294,8 +311,9 @@ std::vector<GemmCandidate> qopt::variousCandidates(const GemmConfig &shape, int6
 }
 
 std::string qopt::gemmConfigName(const GemmConfig &c) {
-  return llvm::formatv("{0} {1}x{2} k{3} s{4}{5}{6}{7}", c.wgmma ? "wgmma" : "mma", c.tile_n,
+  return llvm::formatv("{0} {1}x{2} k{3} s{4}{5}{6}{7}{8}", c.wgmma ? "wgmma" : "mma", c.tile_n,
                        c.tile_t, c.k_stage, c.stages,
                        c.k_warps > 1 ? " w" + std::to_string(c.k_warps) : std::string(),
-                       c.row_copies ? " rows" : "", c.spread ? " spread" : "");
+                       c.row_copies ? " rows" : "", c.spread ? " spread" : "",
+                       c.cluster > 1 ? " x" + std::to_string(c.cluster) : std::string());
 }

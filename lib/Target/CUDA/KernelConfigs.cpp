@@ -77,6 +77,7 @@ std::optional<cuda::GemmConfig> qopt::gemmConfig(kernel::GemmOp op) {
     config->k_warps = schedule.get("k_warps", 1);
     config->row_copies = schedule.get("row_copies", 0) != 0;
     config->spread = schedule.get("spread", 0) != 0;
+    config->cluster = schedule.get("cluster", 1);
   }
   return config;
 }

@@ -23,7 +23,8 @@ static std::string gemmName(kernel::GemmOp op) {
   if (std::optional<cuda::GemmConfig> c = gemmConfig(op)) {
     const char *products = isPortable(op) ? "_p" : c->wgmma ? "_w" : "_c";
     name += products + std::to_string(c->tile_n) + "_t" + std::to_string(c->tile_t) +
-            (c->k_warps > 1 ? "_k" + std::to_string(c->k_warps) : "");
+            (c->k_warps > 1 ? "_k" + std::to_string(c->k_warps) : "") +
+            (c->cluster > 1 ? "_x" + std::to_string(c->cluster) : "");
   }
   return name;
 }

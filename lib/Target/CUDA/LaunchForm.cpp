@@ -47,7 +47,7 @@ LaunchForm gemmForm(kernel::GemmOp op) {
       is_persistent(config) ? rows : int64_t(cuda::rows_per_block(config));
   form.grid->sharedBytes = cuda::shared_bytes(config);
   if (!op.hasPrologue())
-    form.maps.push_back({op.getInput(), config.tile_t});
+    form.maps.push_back({op.getInput(), cuda::box_tokens(config)});
   return form;
 }
 

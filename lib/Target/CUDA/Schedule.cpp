@@ -70,6 +70,8 @@ kernel::ScheduleAttr gemmParams(MLIRContext *context, const GemmConfig &c, const
       {"wgmma", c.wgmma}};
   if (c.spread)
     params.push_back({"spread", 1});
+  if (c.cluster > 1)
+    params.push_back({"cluster", c.cluster});
   return makeSchedule(context, params, reason, rejected);
 }
 

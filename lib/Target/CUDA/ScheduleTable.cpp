@@ -72,6 +72,8 @@ private:
     c.wgmma = boolean(params, "wgmma");
     if (params.get("spread"))
       c.spread = boolean(params, "spread");
+    if (params.get("cluster"))
+      c.cluster = integer(params, "cluster");
   }
 
   void checkConfig(const GemmConfig &c) {
@@ -204,9 +206,10 @@ std::string qopt::printSchedules(llvm::ArrayRef<ScheduleEntry> entries) {
         entry.layer.isFloat ? "f32" : "bf16", entry.layer.rows, prologueOf(c));
     text +=
         llvm::formatv("   \"params\": {{\"tile_n\": {0}, \"tile_t\": {1}, \"k_stage\": {2}, "
-                      "\"stages\": {3}, \"k_warps\": {4}, \"row_copies\": {5}, \"wgmma\": {6}{7}},\n",
+                      "\"stages\": {3}, \"k_warps\": {4}, \"row_copies\": {5}, \"wgmma\": {6}{7}{8}},\n",
                       c.tile_n, c.tile_t, c.k_stage, c.stages, c.k_warps, boolName(c.row_copies),
-                      boolName(c.wgmma), c.spread ? ", \"spread\": true" : "");
+                      boolName(c.wgmma), c.spread ? ", \"spread\": true" : "",
+                      c.cluster > 1 ? ", \"cluster\": " + std::to_string(c.cluster) : "");
     text +=
         llvm::formatv("   \"us\": {0:f2}, \"model_us\": {1:f2}, \"device\": {2}}",
                       entry.microseconds, entry.modelMicroseconds, llvm::json::Value(entry.device));

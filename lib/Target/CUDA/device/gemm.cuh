@@ -40,6 +40,8 @@ __device__ __forceinline__ void compute(const Ring<config> &ring, const float *x
                                         const uint8_t *image, const Epilogue &epilogue,
                                         int64_t rows) {
   RingPosition<config> position;
+  const Turn<config> turn{warp_index() / 4};
+  turn.open();
   for (Tile<config> tile(rows); tile.valid(); tile.next()) {
     typename SumOf<config.codes>::Type sums[thread_sums(config)] = {};
     // Zeros that are made here, and not where the copying warp would have to keep them too.
@@ -53,7 +55,7 @@ __device__ __forceinline__ void compute(const Ring<config> &ring, const float *x
     const OutputTile<config, Epilogue> output{
         epilogue, x_scales,       image + channel_scales_offset(config),
         rows,     tile.first_row, int(tile.first_unit)};
-    if constexpr (stages_output(config)) {
+    if constexpr (stages_output(config) && output.can_stage()) {
       const int group = warp_index() / 4;
       output.store_staged(sums, ring.output_stage(group), group, 1 + group);
     } else if (warp_index() % config.k_warps == 0 &&
@@ -61,6 +63,7 @@ __device__ __forceinline__ void compute(const Ring<config> &ring, const float *x
       output.store(sums, warp_index() / config.k_warps);
     }
   }
+  turn.close();
 }
 
 /// What a block reads its tokens from.
@@ -86,12 +89,17 @@ __device__ __forceinline__ void run_block(const TokenSource &x, const Norm &norm
       prefetch_tensor_map(x.map);
     ring.init();
   }
-  __syncthreads();
+  if constexpr (config.cluster > 1) { // all copy into each other's memory
+    cluster_arrive_relaxed();
+    cluster_wait();
+  } else {
+    __syncthreads();
+  }
 
   if (warp_index() >= consumer_warps(config)) {
     if constexpr (shares_registers(config))
       decrease_registers<producer_registers(config)>();
-    if (warp_index() == consumer_warps(config))
+    if (warp_index() == consumer_warps(config) && elect_lane())
       Producer<config>{ring, x.map, image, rows, static_cast<const uint8_t *>(x.rows), x.stride}
           .run();
   } else {

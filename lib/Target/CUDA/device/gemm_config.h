@@ -52,6 +52,8 @@ struct GemmConfig {
   bool row_copies = false; // mma.sync, up to 8 tokens: their rows come by plain copies
   Prologue prologue = Prologue::none; // up to 8 tokens: whole rows are made in shared memory
   bool spread = false; // a block for each multiprocessor: they share out units, tile_n at most
+  int cluster = 1; // wgmma: blocks of neighbouring channels, each of which copies a part of the
+                   // tokens into the shared memory of all
 
   constexpr bool operator==(const GemmConfig &) const = default;
 };
@@ -175,6 +177,8 @@ QOPT_BOTH_SIDES constexpr bool has_token_rows(const GemmConfig &c) {
 QOPT_BOTH_SIDES constexpr int padded_columns(const GemmConfig &c) {
   return blocks(c) * block_columns(c);
 }
+/// Tokens of a tensor copy's box: a block's part of the tile.
+QOPT_BOTH_SIDES constexpr int box_tokens(const GemmConfig &c) { return c.tile_t / c.cluster; }
 /// Bytes of a token's row: the columns of a stage, or all, and 16 more against bank conflicts.
 QOPT_BOTH_SIDES constexpr int token_row_bytes(const GemmConfig &c) {
   return (has_prologue(c) ? padded_columns(c) : c.k_stage) * bytes(token_number(c)) + 16;
@@ -240,11 +244,11 @@ QOPT_BOTH_SIDES constexpr int producer_registers(const GemmConfig &c) {
 QOPT_BOTH_SIDES constexpr bool stages_output(const GemmConfig &c) {
   return c.wgmma && c.tile_t >= 64 && c.tile_n >= 64 && c.n % 8 == 0;
 }
-/// Floats of a token's row of a warpgroup: 64 channels, and 4 against bank conflicts.
-constexpr int kStagedRow = 64 + 4;
-/// Tokens that are written at once, through a buffer of each warpgroup.
-constexpr int kStagedTokens = 32;
-constexpr int kStagedBytes = kStagedTokens * kStagedRow * 4;
+/// Tokens that are written at once, through a buffer of each warpgroup: 64 channels of bf16.
+QOPT_BOTH_SIDES constexpr int staged_tokens(const GemmConfig &c) {
+  return c.tile_t % 64 == 0 ? 64 : 32;
+}
+constexpr int kStagedBytes = 64 * 64 * 2;
 /// Buffers of a warpgroup, by turns. A ring of groups, of which two stages are in use at a
 /// time, has room for one more stage beside a single one.
 QOPT_BOTH_SIDES constexpr int staged_buffers(const GemmConfig &c) { return is_fragment(c) ? 1 : 2; }
@@ -322,6 +326,14 @@ QOPT_BOTH_SIDES constexpr int shared_bytes(const GemmConfig &c) {
 QOPT_BOTH_SIDES constexpr bool is_persistent(const GemmConfig &c) {
   return shares_registers(c) && stages_output(c);
 }
+/// Two warpgroups that do other work between their products, which add groups or rows of e4m3
+/// to their totals, take turns: one multiplies while the other adds. Few tokens' products wait
+/// for memory instead.
+constexpr int kFewestTokensOfTurns = 64;
+QOPT_BOTH_SIDES constexpr bool takes_turns(const GemmConfig &c) {
+  bool adds = c.codes == Codes::e4m3 || (is_fragment(c) && !is_per_channel(c));
+  return c.wgmma && adds && consumer_groups(c) == 2 && c.tile_t >= kFewestTokensOfTurns;
+}
 /// Tiles of tokens that persistent blocks go through for all channels before they go on: these
 /// tokens and the channels that are multiplied at a time have few bytes together.
 constexpr int kBandTiles = 8;
@@ -376,6 +388,12 @@ QOPT_BOTH_SIDES constexpr const char *reason_invalid(const GemmConfig &c) {
     return "rows of tokens are copied for mma.sync and up to 8 tokens";
   if (c.row_copies && c.k % (is_per_channel(c) ? 64 : block_columns(c)))
     return "rows of tokens are copied if k is a multiple of the block";
+  if (c.cluster != 1 && c.cluster != 2)
+    return "a cluster has 1 or 2 blocks";
+  if (c.cluster != 1 && (!c.wgmma || has_prologue(c) || c.spread || c.tile_t % (8 * c.cluster)))
+    return "blocks of a cluster share the tokens of wgmma, in eights";
+  if (channel_tiles(c) % c.cluster)
+    return "clusters need whole blocks of channels";
   if (has_prologue(c) && (c.tile_t > kPrologueTokens || c.row_copies))
     return "a prologue makes up to 8 tokens, which are not copied";
   if (c.k_warps > 1 && c.tile_n > 14 * kUnit)

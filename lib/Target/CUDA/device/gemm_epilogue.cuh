@@ -66,6 +66,13 @@ template <class T> struct One {
   __device__ __forceinline__ float get(int) const { return to_float(value); }
 };
 
+/// One element that is in a register already.
+template <class T> struct Held {
+  float value;
+
+  __device__ __forceinline__ float get(int) const { return value; }
+};
+
 /// Extra operand `index` of an epilogue, if it has one.
 template <class Epilogue, int index> struct ExtraOperand {
   static constexpr bool kExists = false;
@@ -201,37 +208,49 @@ template <GemmConfig config, class Epilogue> struct OutputTile {
     }
   }
 
-  /// Many tokens: a warpgroup's sums [tile_t, 64] go through shared memory at `staging`,
-  /// some tokens at a time and in its buffers by turns, and from there in rows of 16 bytes
-  /// a thread. `barrier` is the warpgroup's own.
+  /// Many tokens: a warpgroup's outputs [tile_t, 64] (or, of pairs, 32) are made in registers
+  /// and go through shared memory at `staging`, some tokens at a time and in its buffers by
+  /// turns, and from there in rows of 16 bytes a thread. A matrix that is an operand goes the
+  /// other way before. `barrier` is the warpgroup's own.
   template <class Sum>
   __device__ __forceinline__ void store_staged(const Sum (&sums)[thread_sums(config)],
                                                uint32_t staging, int group, int barrier) const {
-    const RowStore store(*this, group);
-    const uint32_t corner =
-        staging +
-        (lane_index() % 4 * 2 * kStagedRow + warp_index() % 4 * 16 + lane_index() / 4) * 4;
-    // What the first tokens need is on its way before their sums are staged.
-    constexpr int kChunks = config.tile_t / kStagedTokens, kWanted = RowStore::kAhead;
-    constexpr int kAhead = kChunks < kWanted ? kChunks : kWanted;
-    typename RowStore::RowExtras extras[kAhead];
-#pragma unroll
-    for (int chunk = 0; chunk < kAhead; ++chunk)
-      store.load_extras(extras[chunk], chunk * kStagedTokens);
+    constexpr int kTokens = staged_tokens(config), kChunks = config.tile_t / kTokens;
+    const StagedRows rows(*this, group);
+    const Channels channels(*this, group);
+    typename StagedRows::Pieces pieces;
+    float scales[2][kTokens / 4];
+    load_token_scales(scales[0], 0);
+    if constexpr (kMatrix >= 0)
+      rows.load(pieces, 0);
 #pragma unroll
     for (int chunk = 0; chunk < kChunks; ++chunk) {
-      const uint32_t buffer = chunk % staged_buffers(config) * kStagedBytes;
-      if constexpr (staged_buffers(config) == 1)
+      const uint32_t buffer = staging + chunk % staged_buffers(config) * kStagedBytes;
+      if (staged_buffers(config) == 1 || (chunk == 0 && kChunks % 2))
         named_barrier_sync(barrier, 128); // what was there has left
-#pragma unroll
-      for (int i = 0; i < kStagedTokens / 2; ++i)
-        store_shared_4(corner + buffer + ((i / 4 * 8 + i % 2) * kStagedRow + i / 2 % 2 * 8) * 4,
-                       float_to_bits(float(sums[chunk * kStagedTokens / 2 + i])));
+      if constexpr (kMatrix >= 0) {
+        rows.stage(pieces, buffer);
+        named_barrier_sync(barrier, 128);
+      }
+      if (chunk + 1 < kChunks) { // what the next tokens need is on its way meanwhile
+        load_token_scales(scales[(chunk + 1) % 2], (chunk + 1) * kTokens);
+        if constexpr (kMatrix >= 0)
+          rows.load(pieces, (chunk + 1) * kTokens);
+      }
+      make_outputs(&sums[chunk * kTokens / 2], scales[chunk % 2], channels, buffer);
       named_barrier_sync(barrier, 128);
-      store.run(staging + buffer, chunk * kStagedTokens, extras[chunk % kAhead]);
-      if (chunk + kAhead < kChunks)
-        store.load_extras(extras[chunk % kAhead], (chunk + kAhead) * kStagedTokens);
+      rows.store(buffer, chunk * kTokens);
     }
+  }
+
+  /// Whether outputs can go that way: bf16, of one matrix of bf16 at most.
+  __device__ static constexpr bool can_stage() {
+    if constexpr (sizeof(Output) != 2 || kMatrices > 1)
+      return false;
+    else if constexpr (kMatrices == 1)
+      return sizeof(typename ExtraOperand<Epilogue, kMatrix>::Type) == 2;
+    else
+      return true;
   }
 
 private:
@@ -247,84 +266,149 @@ private:
         from_float<Output>(apply<Epilogue>(matrices, vectors, 0, sums...));
   }
 
-  /// A thread's part of the rows of a warpgroup's 64 channels: eight outputs of every
-  /// 128 / kThreads-th token.
-  struct RowStore {
-    static constexpr int kWidth = config.pair ? 16 : 8; // staged channels
-    static constexpr int kThreads = 64 / kWidth;        // threads of a row
-    static constexpr int kRows = kStagedTokens * kThreads / 128;
-    using Matrices = Extras<Epilogue, ExtraKind::matrix, Eight>;
-    struct RowExtras {
-      Matrices rows[kRows];
-      float token_scales[kRows];
-    };
-    /// Steps of kStagedTokens whose extras are loaded ahead, as registers allow.
-    static constexpr int kMatrices = int(extra_kind<Epilogue, 0>() == ExtraKind::matrix) +
-                                     int(extra_kind<Epilogue, 1>() == ExtraKind::matrix) +
-                                     int(extra_kind<Epilogue, 2>() == ExtraKind::matrix);
-    static constexpr int kAhead = kMatrices == 0 ? 4 : 2;
+  template <int index> static constexpr bool kIsMatrix =
+      extra_kind<Epilogue, index>() == ExtraKind::matrix;
+  static constexpr int kMatrices = int(kIsMatrix<0>) + int(kIsMatrix<1>) + int(kIsMatrix<2>);
+  static constexpr int kMatrix = kIsMatrix<0> ? 0 : kIsMatrix<1> ? 1 : kIsMatrix<2> ? 2 : -1;
+
+  static constexpr int kGroupOutputs = config.pair ? 32 : 64;   // of a token, of a warpgroup
+  static constexpr int kStagedRow = kGroupOutputs * 2;          // bytes of a staged row
+  static constexpr int kPieces = kStagedRow / 16;               // of a row
+  static constexpr int kChannels = config.pair ? 1 : 2;         // outputs of a thread for a token
+
+  /// Piece `piece` of staged row `token`: eight rows of eight outputs are in different banks.
+  __device__ __forceinline__ static uint32_t staged_at(uint32_t buffer, int token, int piece) {
+    const int turn = config.pair ? token / 2 % 4 : token % 8;
+    return buffer + token * kStagedRow + (piece ^ turn) * 16;
+  }
+
+  /// What belongs to the channels of a thread, lane / 4 of its warp's unit and eight further.
+  struct Channels {
+    float scales[2];
+    Extras<Epilogue, ExtraKind::vector, One> vectors[kChannels];
+
+    __device__ __forceinline__ Channels(const OutputTile &tile, int group) {
+      const int unit = tile.first_unit + group * 4 + warp_index() % 4, lane = lane_index() / 4;
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const int channel = unit * kUnit + half * 8 + lane;
+        scales[half] = channel < config.n ? tile.channel_scale(channel) : 0.0f;
+      }
+#pragma unroll
+      for (int half = 0; half < kChannels; ++half) {
+        const int output = config.pair ? unit * 8 + lane : unit * kUnit + half * 8 + lane;
+        if (output < kOutputs)
+          vectors[half].load(tile.epilogue, 0, output);
+      }
+    }
+  };
+
+  /// Scales of the tokens of a thread's sums, of staged_tokens() from `first`.
+  template <int count>
+  __device__ __forceinline__ void load_token_scales(float (&scales)[count], int first) const {
+    if constexpr (has_channel_scales(config))
+#pragma unroll
+      for (int i = 0; i < count; ++i) {
+        const int64_t row = first_row + first + i / 2 * 8 + lane_index() % 4 * 2 + i % 2;
+        scales[i] = row < rows ? token_scales[row] : 0.0f;
+      }
+  }
+
+  /// The outputs of a thread's `sums`, by fours of 8 x 8 (channel, token) to `buffer`; the
+  /// matrix's elements are there before.
+  template <class Sum, int count>
+  __device__ __forceinline__ void make_outputs(const Sum *sums, const float (&scales)[count],
+                                               const Channels &channels, uint32_t buffer) const {
+    constexpr int kEights = 4 / kChannels; // of tokens, in four matrices
+#pragma unroll
+    for (int first = 0; first < count / 2; first += kEights) {
+      const int matrix = lane_index() / 8;
+      const uint32_t address =
+          staged_at(buffer, (first + matrix / kChannels) * 8 + lane_index() % 8,
+                    warp_index() % 4 * kChannels + matrix % kChannels);
+      uint32_t elements[4] = {}, packed[4];
+      if constexpr (kMatrix >= 0)
+        load_matrices_transposed(elements, address);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int eight = first + i / kChannels;
+        float results[2];
+#pragma unroll
+        for (int e = 0; e < 2; ++e)
+          results[e] = output_of(sums + 4 * eight + e, has_channel_scales(config) ? scales[2 * eight + e] : 1.0f,
+                                 channels, i % kChannels,
+                                 e ? high_to_float(elements[i]) : low_to_float(elements[i]));
+        packed[i] = pack_bf16(results[0], results[1]);
+      }
+      store_matrices_transposed(address, packed);
+    }
+  }
+
+  /// The output of sums[0] and sums[2], channels that are eight apart: of both if they are a
+  /// pair, else of one.
+  template <class Sum>
+  __device__ __forceinline__ static float output_of(const Sum *sums, float token_scale,
+                                                    const Channels &channels, int half,
+                                                    float element) {
+    Extras<Epilogue, ExtraKind::matrix, Held> matrices;
+    if constexpr (kMatrix == 0)
+      matrices.extra0.elements.value = element;
+    else if constexpr (kMatrix == 1)
+      matrices.extra1.elements.value = element;
+    else if constexpr (kMatrix == 2)
+      matrices.extra2.elements.value = element;
+    const float sum = scaled(float(sums[2 * half]), token_scale, channels.scales[half]);
+    if constexpr (config.pair)
+      return apply<Epilogue>(matrices, channels.vectors[0], 0, sum,
+                             scaled(float(sums[2]), token_scale, channels.scales[1]));
+    else
+      return apply<Epilogue>(matrices, channels.vectors[half], 0, sum);
+  }
+
+  /// A thread's pieces, 16 bytes each, of the rows of a warpgroup.
+  struct StagedRows {
+    static constexpr int kCount = staged_tokens(config) * kPieces / 128;
+    using Pieces = Vec16[kCount];
 
     const OutputTile &tile;
-    int thread, column, output;
-    float scales[kWidth];
-    Extras<Epilogue, ExtraKind::vector, Eight> vectors;
+    int output; // the first channel of the warpgroup's outputs
 
-    __device__ __forceinline__ RowStore(const OutputTile &tile, int group)
-        : tile(tile), thread(threadIdx.x % 128), column(thread % kThreads * kWidth) {
-      const int channel = (tile.first_unit + group * 4) * kUnit + column;
-      output = config.pair ? channel / 2 : channel;
-#pragma unroll
-      for (int i = 0; i < kWidth; ++i)
-        scales[i] = output < kOutputs ? tile.channel_scale(channel + i) : 0.0f;
-      if (output < kOutputs)
-        vectors.load(tile.epilogue, 0, output);
-    }
+    __device__ __forceinline__ StagedRows(const OutputTile &tile, int group)
+        : tile(tile), output((tile.first_unit + group * 4) * (kGroupOutputs / 4)) {}
 
-    __device__ __forceinline__ int token(int first, int i) const {
-      return first + i * (128 / kThreads) + thread / kThreads;
-    }
-    __device__ __forceinline__ bool exists(int token) const {
-      return output < kOutputs && tile.first_row + token < tile.rows;
-    }
-
-    __device__ __forceinline__ void load_extras(RowExtras &extras, int first) const {
+    /// Calls `act` (row, channel, address of the piece) for the pieces that exist.
+    template <class Act>
+    __device__ __forceinline__ void for_each(uint32_t buffer, int first, const Act &act) const {
 #pragma unroll
-      for (int i = 0; i < kRows; ++i)
-        if (const int t = token(first, i); exists(t)) {
-          extras.rows[i].load(tile.epilogue, tile.first_row + t, output);
-          extras.token_scales[i] = tile.token_scale(tile.first_row + t);
-        }
-    }
-
-    /// The tokens from `first`, which are staged at `staging`.
-    __device__ __forceinline__ void run(uint32_t staging, int first,
-                                        const RowExtras &extras) const {
-#pragma unroll
-      for (int i = 0; i < kRows; ++i)
-        if (const int t = token(first, i); exists(t))
-          store_row(staging + ((t - first) * kStagedRow + column) * 4, tile.first_row + t,
-                    extras.token_scales[i], extras.rows[i]);
-    }
-
-  private:
-    __device__ __forceinline__ void store_row(uint32_t staged, int64_t row, float token_scale,
-                                              const Matrices &matrices) const {
-      float sums[kWidth], results[8];
-#pragma unroll
-      for (int i = 0; i < kWidth / 4; ++i) {
-        const Vec16 v = load_shared_16(staged + 16 * i);
-#pragma unroll
-        for (int j = 0; j < 4; ++j)
-          sums[4 * i + j] = scaled(bits_to_float(v.words[j]), token_scale, scales[4 * i + j]);
+      for (int i = 0; i < kCount; ++i) {
+        const int piece = threadIdx.x % 128 + 128 * i, token = piece / kPieces;
+        const int64_t row = tile.first_row + first + token;
+        const int channel = output + piece % kPieces * 8;
+        if (row < tile.rows && channel < kOutputs)
+          act(i, row, channel, staged_at(buffer, token, piece % kPieces));
       }
+    }
+
+    /// Of the matrix that is an operand.
+    __device__ __forceinline__ void load(Pieces &pieces, int first) const {
+      using Operand = ExtraOperand<Epilogue, kMatrix>;
+      for_each(0, first, [&](int i, int64_t row, int channel, uint32_t) {
+        pieces[i] = *reinterpret_cast<const Vec16 *>(Operand::pointer(tile.epilogue) +
+                                                     row * Operand::kStride + channel);
+      });
+    }
+    __device__ __forceinline__ void stage(const Pieces &pieces, uint32_t buffer) const {
 #pragma unroll
-      for (int i = 0; i < 8; ++i) {
-        if constexpr (config.pair)
-          results[i] = apply<Epilogue>(matrices, vectors, i, sums[i], sums[i + 8]);
-        else
-          results[i] = apply<Epilogue>(matrices, vectors, i, sums[i]);
+      for (int i = 0; i < kCount; ++i) {
+        const int piece = threadIdx.x % 128 + 128 * i;
+        store_shared_16(staged_at(buffer, piece / kPieces, piece % kPieces), pieces[i]);
       }
-      store_eight(tile.epilogue.output + row * Epilogue::output_stride + output, results);
+    }
+    __device__ __forceinline__ void store(uint32_t buffer, int first) const {
+      for_each(buffer, first, [&](int, int64_t row, int channel, uint32_t address) {
+        *reinterpret_cast<Vec16 *>(tile.epilogue.output + row * Epilogue::output_stride +
+                                   channel) = load_shared_16(address);
+      });
     }
   };
 };

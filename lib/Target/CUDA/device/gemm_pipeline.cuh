@@ -50,13 +50,13 @@ template <GemmConfig config> struct Ring {
   }
   /// Complete when a stage's bytes have come.
   __device__ uint32_t full(int stage) const { return base + barriers_offset(config) + stage * 8; }
-  /// Complete when every computing warp has read a stage.
+  /// Complete when every computing warp, of all blocks of the cluster, has read a stage.
   __device__ uint32_t empty(int stage) const { return full(stage) + config.stages * 8; }
 
   __device__ void init() const {
     for (int stage = 0; stage < config.stages; ++stage) {
       barrier_init(full(stage), 1);
-      barrier_init(empty(stage), consumer_warps(config));
+      barrier_init(empty(stage), consumer_warps(config) * config.cluster);
     }
     fence_barrier_init();
   }
@@ -92,7 +92,7 @@ template <GemmConfig config> struct Tile {
   int first_row;
 
   __device__ __forceinline__ explicit Tile(int64_t rows)
-      : index(blockIdx.y * gridDim.x + blockIdx.x),
+      : index(is_persistent(config) ? blockIdx.y / config.cluster : blockIdx.y * gridDim.x + blockIdx.x),
         row_tiles(int((rows + config.tile_t - 1) / config.tile_t)) {
     if constexpr (is_persistent(config))
       place_in_band();
@@ -100,22 +100,24 @@ template <GemmConfig config> struct Tile {
       place(blockIdx.x, blockIdx.y);
   }
   __device__ __forceinline__ bool valid() const {
-    return !is_persistent(config) ? index >= 0 : index < row_tiles * channel_tiles(config);
+    return !is_persistent(config) ? index >= 0 : index < row_tiles * kChannelTiles;
   }
   __device__ __forceinline__ void next() {
-    index = is_persistent(config) ? index + int(gridDim.x * gridDim.y) : -1;
+    index = is_persistent(config) ? index + int(gridDim.y) / config.cluster : -1;
     if constexpr (is_persistent(config))
       place_in_band();
   }
 
 private:
-  int index, row_tiles;
+  static constexpr int kChannelTiles = channel_tiles(config) / config.cluster; // of a cluster
+  int index, row_tiles; // the tile of the cluster
 
   __device__ __forceinline__ void place_in_band() {
-    const int first = index / (kBandTiles * channel_tiles(config)) * kBandTiles;
-    const int in_band = index - first * channel_tiles(config);
+    const int first = index / (kBandTiles * kChannelTiles) * kBandTiles;
+    const int in_band = index - first * kChannelTiles;
     const int tiles = min(row_tiles - first, kBandTiles); // of the last band perhaps fewer
-    place(first + in_band % tiles, in_band / tiles);
+    place(first + in_band % tiles,
+          in_band / tiles * config.cluster + int(blockIdx.y) % config.cluster);
   }
 
   __device__ __forceinline__ void place(int row_tile, int channel_tile) {
@@ -127,7 +129,7 @@ private:
   }
 };
 
-/// The copying warp of a block.
+/// The copying thread of a block.
 template <GemmConfig config> struct Producer {
   static constexpr int kUnits = config.tile_n / kUnit;
   /// wgmma reads the rows of its units side by side: copies of one block each.
@@ -152,29 +154,36 @@ template <GemmConfig config> struct Producer {
     }
   }
 
-  __device__ void copy_weights(const Tile<config> &tile, int index, int stage,
-                               uint64_t policy) const {
-    const int valid = tile.unit_count;
-    const int piece = unit_piece(index);
-    if (lane_index() == 0)
-      barrier_arrive_expect(ring.full(stage), token_bytes(index) + valid * piece);
-    __syncwarp();
+  __device__ __forceinline__ void copy_weights(const Tile<config> &tile, int index, int stage,
+                                               uint64_t policy) const {
+    const int piece = unit_piece(index), blocks = blocks_of_stage<config>(index);
+    barrier_arrive_expect(ring.full(stage), token_bytes(index) + tile.unit_count * piece);
     const uint8_t *source =
         image + tile.first_unit * unit_bytes(config) + int64_t(index) * stage_unit_bytes(config);
-    const int copies = kBlockwise ? kUnits * blocks_of_stage<config>(index) : kUnits;
-    for (int i = lane_index(); i < copies; i += 32) {
-      const int unit = i % kUnits, block = i / kUnits;
-      if (unit >= valid)
-        continue;
-      const uint8_t *from = source + unit * unit_bytes(config) + block * kBlockBytes;
-      const int size = kBlockwise ? kBlockBytes : piece;
-      const uint32_t to =
-          ring.weights(stage) + i * (kBlockwise ? kBlockBytes : stage_unit_bytes(config));
-      if constexpr (kReadOnce)
-        bulk_copy(to, from, size, ring.full(stage), policy);
-      else
-        bulk_copy(to, from, size, ring.full(stage));
+    const uint32_t to = ring.weights(stage);
+    if constexpr (!kBlockwise) {
+#pragma unroll
+      for (int unit = 0; unit < kUnits; ++unit)
+        if (unit < tile.unit_count)
+          copy(to + unit * stage_unit_bytes(config), source + unit * unit_bytes(config), piece,
+               stage, policy);
+    } else {
+#pragma unroll
+      for (int block = 0; block < stage_blocks(config); ++block)
+#pragma unroll
+        for (int unit = 0; unit < kUnits; ++unit)
+          if (block < blocks && unit < tile.unit_count)
+            copy(to + (block * kUnits + unit) * kBlockBytes,
+                 source + unit * unit_bytes(config) + block * kBlockBytes, kBlockBytes, stage,
+                 policy);
     }
+  }
+  __device__ __forceinline__ void copy(uint32_t to, const uint8_t *from, int size, int stage,
+                                       uint64_t policy) const {
+    if constexpr (kReadOnce)
+      bulk_copy(to, from, size, ring.full(stage), policy);
+    else
+      bulk_copy(to, from, size, ring.full(stage));
   }
 
   /// Bytes of a token's row that stage `index` has.
@@ -188,22 +197,31 @@ template <GemmConfig config> struct Producer {
 
   /// A box takes the copy engine about as long as a row of many columns: few tokens come
   /// faster row by row.
-  __device__ void copy_tokens(const Tile<config> &tile, int index, int stage) const {
+  __device__ __forceinline__ void copy_tokens(const Tile<config> &tile, int index,
+                                              int stage) const {
     const uint32_t to = ring.tokens(stage, index), barrier = ring.full(stage);
     if constexpr (has_prologue(config)) {
       return;
     } else if constexpr (config.row_copies) {
-      const int lane = lane_index();
-      const int64_t row = tile.first_row + lane < rows ? tile.first_row + lane : rows - 1;
       const int64_t first = int64_t(index) * config.k_stage * bytes(token_number(config));
-      if (lane < config.tile_t)
-        bulk_copy(to + lane * token_row_bytes(config), tokens + row * token_stride + first,
+#pragma unroll
+      for (int t = 0; t < config.tile_t; ++t) {
+        const int64_t row = tile.first_row + t < rows ? tile.first_row + t : rows - 1;
+        bulk_copy(to + t * token_row_bytes(config), tokens + row * token_stride + first,
                   row_piece(index), barrier);
+      }
     } else {
       const int first = index * stage_boxes(config); // a box is 128 bytes of a row
-      for (int box = lane_index(); box < stage_boxes(config); box += 32)
-        tensor_copy(to + box * config.tile_t * kRowBytes, map, (first + box) * kRowBytes,
-                    tile.first_row, barrier);
+      const int part = int(blockIdx.y) % config.cluster * box_tokens(config);
+#pragma unroll
+      for (int box = 0; box < stage_boxes(config); ++box) {
+        const uint32_t at = to + (box * config.tile_t + part) * kRowBytes;
+        if constexpr (config.cluster > 1)
+          tensor_copy_to_cluster<config.cluster>(at, map, (first + box) * kRowBytes,
+                                                 tile.first_row + part, barrier);
+        else
+          tensor_copy(at, map, (first + box) * kRowBytes, tile.first_row, barrier);
+      }
     }
   }
 
@@ -234,6 +252,14 @@ template <GemmConfig config> struct Producer {
         wrapped |= position.stage == 0;
       }
     }
+    // The block must stay until the others of its cluster have released its stages.
+    if constexpr (config.cluster > 1)
+      for (int i = 0; i < config.stages; ++i) {
+        if (wrapped)
+          barrier_wait(ring.empty(position.stage), position.parity ^ 1);
+        position.advance();
+        wrapped |= position.stage == 0;
+      }
   }
 };
 

@@ -17,12 +17,43 @@
 
 namespace qopt::cuda {
 
-/// A stage is free for the copying warp when every computing warp says so.
+/// A stage is free for the copying warps, which copy into all blocks of the cluster, when every
+/// computing warp says so.
 template <GemmConfig config>
 __device__ __forceinline__ void release(const Ring<config> &ring, int stage) {
-  if (lane_index() == 0)
+  if constexpr (config.cluster > 1) {
+    if (lane_index() < config.cluster)
+      barrier_arrive_cluster(ring.empty(stage), lane_index());
+  } else if (lane_index() == 0) {
     barrier_arrive(ring.empty(stage));
+  }
 }
+
+/// The turns of two warpgroups: the products of one are under way while the other adds.
+template <GemmConfig config> struct Turn {
+  static constexpr int kFirstBarrier = 1 + 2; // behind those of outputs
+  int group;
+
+  /// Before the first turn of a block, and after the last.
+  __device__ __forceinline__ void open() const {
+    if (takes_turns(config) && group == 1)
+      end();
+  }
+  __device__ __forceinline__ void close() const {
+    if (takes_turns(config) && group == 0)
+      begin();
+  }
+
+  __device__ __forceinline__ void begin() const {
+    if constexpr (takes_turns(config))
+      named_barrier_sync(kFirstBarrier + group, 256);
+  }
+  /// Its products are given to the tensor cores: the other's come behind them.
+  __device__ __forceinline__ void end() const {
+    if constexpr (takes_turns(config))
+      named_barrier_arrive(kFirstBarrier + (group ^ 1), 256);
+  }
+};
 
 /// Descriptors of a warpgroup's operands in a stage.
 template <GemmConfig config> struct Operands {
@@ -107,6 +138,7 @@ __device__ __forceinline__ void sum_promoted(float (&totals)[thread_sums(config)
   constexpr int kTokens = product_tokens(config) / kParts;
   constexpr int kFit = kTokens <= 16 ? 4 : kTokens <= 32 ? 2 : 1;
   constexpr int kParallel = stage_blocks(config) % kFit == 0 ? kFit : 1;
+  const Turn<config> turn{group};
 #pragma unroll 1
   for (int index = 0; index < stage_count(config); ++index) {
     barrier_wait(ring.full(position.stage), position.parity);
@@ -122,6 +154,7 @@ __device__ __forceinline__ void sum_promoted(float (&totals)[thread_sums(config)
 #pragma unroll
         for (int i = 0; i < kParallel; ++i)
           hold(sums[i]);
+        turn.begin();
         wgmma_fence();
 #pragma unroll
         for (int step = 0; step < 4; ++step)
@@ -130,6 +163,7 @@ __device__ __forceinline__ void sum_promoted(float (&totals)[thread_sums(config)
             wgmma_e4m3<kTokens>(sums[i], operands.channel_step(first + i, step),
                                 operands.token_step(first + i, step, part * kTokens), step > 0);
         wgmma_commit();
+        turn.end();
         wgmma_wait<0>();
 #pragma unroll
         for (int i = 0; i < kParallel; ++i) {
@@ -242,7 +276,12 @@ private:
                                             int index) {
     const int chunk = index % kOfStage;
     const bool ends_stage = chunk == kOfStage - 1 || index == kCount - 1;
+    const Turn<config> turn{unit / 4};
+    if (chunk % kOfBlock == 0)
+      turn.begin();
     start(now, chunk, kPerChannel ? index == 0 : chunk % kOfBlock == 0);
+    if (chunk % kOfBlock == kOfBlock - 1)
+      turn.end();
     GroupScales<config> scales;
     if constexpr (!kPerChannel)
       scales.load(block(chunk));

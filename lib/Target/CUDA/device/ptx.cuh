@@ -64,12 +64,27 @@ __device__ __forceinline__ void wait_for_predecessors() {
 #endif
 }
 
+/// True for one lane of a whole warp. The compiler knows that it is one: what it asks of the
+/// copy engine comes from uniform registers, without a loop over lanes.
+__device__ __forceinline__ bool elect_lane() {
+  uint32_t elected;
+  asm volatile("{\n.reg .pred p;\n"
+               "elect.sync _|p, 0xffffffff;\n"
+               "selp.u32 %0, 1, 0, p;\n}"
+               : "=r"(elected));
+  return elected != 0;
+}
+
 //===- Clusters of blocks -------------------------------------------------===//
 
 /// Every thread of the cluster arrives, then waits for the others. What was written
 /// before is visible to all of them after.
 __device__ __forceinline__ void cluster_arrive() {
   asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+}
+/// The same, but only what was fenced is visible: no fence of the GPU.
+__device__ __forceinline__ void cluster_arrive_relaxed() {
+  asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
 }
 __device__ __forceinline__ void cluster_wait() {
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
@@ -106,6 +121,14 @@ __device__ __forceinline__ void barrier_init(uint32_t barrier, uint32_t arrivals
 
 __device__ __forceinline__ void barrier_arrive(uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+
+/// At the barrier that block `rank` of the cluster has at this address. What this thread wrote
+/// is not made visible to that block (a fence of the GPU each time): for those who only read.
+__device__ __forceinline__ void barrier_arrive_cluster(uint32_t barrier, uint32_t rank) {
+  asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(
+                   cluster_address(barrier, rank))
+               : "memory");
 }
 
 /// One arrival, and the announcement of `bytes` that copies will bring.
@@ -218,6 +241,18 @@ __device__ __forceinline__ void tensor_copy(uint32_t destination, const TensorMa
                : "memory");
 }
 
+/// The same into all of the cluster's `blocks` blocks, at the address and with the barrier that
+/// each of them has there.
+template <int blocks>
+__device__ __forceinline__ void tensor_copy_to_cluster(uint32_t destination, const TensorMap *map,
+                                                       int32_t column, int32_t row,
+                                                       uint32_t barrier) {
+  asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes"
+               ".multicast::cluster [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(destination),
+               "l"(map), "r"(column), "r"(row), "r"(barrier), "h"(uint16_t((1 << blocks) - 1))
+               : "memory");
+}
+
 /// Ampere's copy of 16 bytes by each thread.
 __device__ __forceinline__ void copy_16_async(uint32_t destination, const void *source) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(destination), "l"(source)
@@ -251,6 +286,14 @@ __device__ __forceinline__ void load_matrices(uint32_t (&r)[2], uint32_t address
   asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
                : "=r"(r[0]), "=r"(r[1])
                : "r"(address)
+               : "memory");
+}
+/// The other way: lane l names where row l % 8 of matrix l / 8, whose column a thread has, goes.
+__device__ __forceinline__ void store_matrices_transposed(uint32_t address,
+                                                          const uint32_t (&r)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(
+                   address),
+               "r"(r[0]), "r"(r[1]), "r"(r[2]), "r"(r[3])
                : "memory");
 }
 __device__ __forceinline__ void load_matrices_transposed(uint32_t (&r)[4], uint32_t address) {
