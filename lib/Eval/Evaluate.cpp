@@ -8,6 +8,7 @@
 #include "qopt/Eval/Evaluate.h"
 #include <algorithm>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace qopt;
@@ -37,6 +38,57 @@ struct Distribution {
   /// log sum_v exp(logit)
   double logSum() const { return largest + std::log(total); }
 };
+
+/// What the logits of one position say.
+struct Position {
+  const char *notFinite = nullptr; ///< whose logits are not
+  double nll = 0, referenceNll = 0, divergence = 0;
+  bool agrees = false;
+};
+
+/// Logits [vocabulary] of a position, `expected` empty without a reference; `next` is the
+/// token that follows in the window, or -1.
+class PositionReader {
+public:
+  Position read(std::span<const float> q, std::span<const float> p, int32_t next) {
+    Position result;
+    if (!model.assign(q)) {
+      result.notFinite = "model";
+      return result;
+    }
+    double logSum = model.logSum();
+    if (next >= 0)
+      result.nll = logSum - q[next];
+    if (p.empty())
+      return result;
+    if (!reference.assign(p)) {
+      result.notFinite = "reference";
+      return result;
+    }
+    double referenceLogSum = reference.logSum();
+    if (next >= 0)
+      result.referenceNll = referenceLogSum - p[next];
+    // sum_v p (log p - log q) with the two log sums taken out of the sum
+    double difference = 0;
+    for (size_t v = 0; v < p.size(); ++v)
+      difference += reference.weights[v] * (double(p[v]) - double(q[v]));
+    result.divergence = difference / reference.total - (referenceLogSum - logSum);
+    result.agrees = model.best == reference.best;
+    return result;
+  }
+
+private:
+  Distribution model, reference;
+};
+
+/// Calls \p work (first, last) for equal parts of \p count things, each on a thread.
+void inParts(size_t count, const std::function<void(size_t first, size_t last)> &work) {
+  size_t threads = std::clamp<size_t>(std::thread::hardware_concurrency(), 1, count);
+  std::vector<std::jthread> others;
+  for (size_t i = 1; i < threads; ++i)
+    others.emplace_back(work, i * count / threads, (i + 1) * count / threads);
+  work(0, count / threads);
+}
 
 /// The sums of one run.
 class Evaluator {
@@ -114,9 +166,8 @@ private:
           return rows.status();
         expected = *rows;
       }
-      for (uint64_t row = 0; row < chunk.size(); ++row)
-        if (Status status = addRow(*logits, expected, row, first + row, end); !status)
-          return status;
+      if (Status status = addRows(*logits, expected, first, end); !status)
+        return status;
       if (options.onProgress)
         options.onProgress(first + chunk.size(), total);
     }
@@ -133,32 +184,33 @@ private:
     return logits;
   }
 
-  /// Adds the logits at `position`, in a window that ends at `end`.
-  Status addRow(std::span<const float> logits, std::span<const float> expected, uint64_t row,
-                uint64_t position, uint64_t end) {
+  /// Adds the logits from position `first` on, in a window that ends at `end`: in order,
+  /// however many threads read them.
+  Status addRows(std::span<const float> logits, std::span<const float> expected, uint64_t first,
+                 uint64_t end) {
     size_t vocabulary = model.vocabularySize();
-    std::span<const float> q = logits.subspan(row * vocabulary, vocabulary);
-    if (!modelDistribution.assign(q))
-      return notFinite("model", position);
-    bool predicts = position + 1 < end;
-    double logSum = modelDistribution.logSum();
-    if (predicts)
-      nll += logSum - q[tokens[position + 1]];
-    if (!reference)
-      return Status::ok();
-
-    std::span<const float> p = expected.subspan(row * vocabulary, vocabulary);
-    if (!referenceDistribution.assign(p))
-      return notFinite("reference", position);
-    double referenceLogSum = referenceDistribution.logSum();
-    if (predicts)
-      referenceNll += referenceLogSum - p[tokens[position + 1]];
-    // sum_v p (log p - log q) with the two log sums taken out of the sum
-    double difference = 0;
-    for (size_t v = 0; v < vocabulary; ++v)
-      difference += referenceDistribution.weights[v] * (double(p[v]) - double(q[v]));
-    divergences.push_back(difference / referenceDistribution.total - (referenceLogSum - logSum));
-    agreements += modelDistribution.best == referenceDistribution.best;
+    std::vector<Position> positions(logits.size() / vocabulary);
+    inParts(positions.size(), [&](size_t from, size_t to) {
+      PositionReader reader;
+      for (size_t row = from; row < to; ++row) {
+        auto of = [&](std::span<const float> all) {
+          return all.empty() ? all : all.subspan(row * vocabulary, vocabulary);
+        };
+        uint64_t next = first + row + 1;
+        positions[row] = reader.read(of(logits), of(expected), next < end ? tokens[next] : -1);
+      }
+    });
+    for (size_t row = 0; row < positions.size(); ++row) {
+      const Position &position = positions[row];
+      if (position.notFinite)
+        return notFinite(position.notFinite, first + row);
+      nll += position.nll;
+      if (!reference)
+        continue;
+      referenceNll += position.referenceNll;
+      divergences.push_back(position.divergence);
+      agreements += position.agrees;
+    }
     return Status::ok();
   }
 
@@ -196,7 +248,6 @@ private:
   double nll = 0, referenceNll = 0;
   uint64_t agreements = 0;
   std::vector<double> divergences; ///< of every position
-  Distribution modelDistribution, referenceDistribution;
 };
 
 } // namespace

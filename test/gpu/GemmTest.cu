@@ -42,8 +42,13 @@ template <GemmConfig base, Kind kind> static void add_tiles(std::vector<Case> &c
     add<tiled(base, false, 16, 8, 4 * kStage, 4), kind>(cases);
     add<tiled(base, false, 32, 16, 2 * kStage, 3), kind>(cases);
     add<tiled(base, false, 64, 32, 2 * kStage, 3), kind>(cases);
-    if constexpr (!base.affine)
+    // Blocks that share a multiprocessor, with stages of a few products.
+    add<tiled(base, false, 64, 16, kStage, 5), kind>(cases);
+    add<tiled(base, false, 64, 32, kStage, 4), kind>(cases);
+    if constexpr (!base.affine) {
+      add<tiled(base, false, 64, 64, kStage, 6), kind>(cases);
       add<tiled(base, false, 128, 64, kStage, 3), kind>(cases);
+    }
   }
   if constexpr (base.codes == Codes::s8 || (kFragment && !is_per_channel(base))) {
     add<shared_columns(tiled(base, false, 16, 2, 16 * kStage, 3), 4), kind>(cases);

@@ -35,8 +35,9 @@ public:
     return ring + slot * half_page_bytes(config.head_dim);
   }
 
-  /// The warp has read it: its place is filled again.
+  /// The warp has read it: its place is filled again, once all loads have come.
   __device__ void release() {
+    fence_async_shared();
     __syncwarp();
     request(next + config.stages);
     ++next;

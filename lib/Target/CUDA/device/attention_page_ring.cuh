@@ -146,6 +146,8 @@ private:
     return ring.place(half_page);
   }
   __device__ __forceinline__ void release(uint32_t half_page) const {
+    if constexpr (!tiles_by_warpgroup(config.head_dim))
+      fence_async_shared(); // waits for loads; products of warpgroups have been waited for
     __syncwarp();
     if (lane_index() == 0)
       barrier_arrive(ring.empty(half_page));

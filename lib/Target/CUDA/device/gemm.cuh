@@ -40,7 +40,7 @@ __device__ __forceinline__ void compute(const Ring<config> &ring, const float *x
                                         const uint8_t *image, const Epilogue &epilogue,
                                         int64_t rows) {
   RingPosition<config> position;
-  const Turn<config> turn{warp_index() / 4};
+  const Turn<config> turn{int(warp_index() / 4)};
   turn.open();
   for (Tile<config> tile(rows); tile.valid(); tile.next()) {
     typename SumOf<config.codes>::Type sums[thread_sums(config)] = {};

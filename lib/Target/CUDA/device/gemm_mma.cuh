@@ -18,6 +18,16 @@
 
 namespace qopt::cuda {
 
+/// A stage that a warp has read is free for the copying warp. The fence waits for the loads: the
+/// barrier does not, and a copy could come before what a load still waits for has been read.
+template <GemmConfig config>
+__device__ __forceinline__ void release_read(const Ring<config> &ring, int stage) {
+  fence_async_shared();
+  __syncwarp();
+  if (lane_index() == 0)
+    barrier_arrive(ring.empty(stage));
+}
+
 /// The four accumulators of eight tokens.
 template <class T, int count>
 __device__ __forceinline__ T (&eight_tokens(T (&sums)[count], int i))[4] {
@@ -232,9 +242,7 @@ template <GemmConfig config> struct SharedGroups {
       sum_own_groups(ring, position.stage, index, index % 2 * kSlots);
       if (index > 0) {
         add_groups<kOfStage>(ring, previous, (index - 1) % 2 * kSlots);
-        __syncwarp();
-        if (lane_index() == 0)
-          barrier_arrive(ring.empty(previous));
+        release_read(ring, previous);
       }
       exchange.sync();
       previous = position.stage;
@@ -323,9 +331,7 @@ template <GemmConfig config> struct KeptGroups {
     for (int index = 0; index < stage_count(config); ++index) {
       barrier_wait(ring.full(position.stage), position.parity);
       sum_own_groups(ring, position.stage, index);
-      __syncwarp();
-      if (lane_index() == 0)
-        barrier_arrive(ring.empty(position.stage));
+      release_read(ring, position.stage);
       position.advance();
     }
     named_barrier_sync(1 + unit, 32 * config.k_warps);
@@ -480,9 +486,7 @@ __device__ __forceinline__ void sum_with_mma(Sum (&sums)[thread_sums(config)],
       sum_channel_stage(channel_sums, ring, position.stage, unit, index);
     else if constexpr (!kShared)
       sum_fragment_stage(sums, ring, position.stage, unit, index);
-    __syncwarp();
-    if (lane_index() == 0)
-      barrier_arrive(ring.empty(position.stage));
+    release_read(ring, position.stage);
     position.advance();
   }
   if constexpr (is_per_channel(config)) {
