@@ -16,6 +16,10 @@ namespace qopt::cuda {
 
 /// Addresses of the ring: stages, then a pair of mbarriers for each.
 template <AttentionConfig config> struct PageRing {
+  /// Of a warp that has read a stage. Lanes that load order their own loads; products of
+  /// warpgroups have been waited for.
+  static constexpr int arrivals = tiles_by_warpgroup(config.head_dim) ? 1 : 32;
+
   uint32_t base;
   __device__ __forceinline__ uint32_t place(uint32_t half_page) const {
     return base + half_page % config.stages * half_page_bytes(config.head_dim);
@@ -38,7 +42,7 @@ template <AttentionConfig config> struct PageRing {
   __device__ void init_barriers() const {
     for (int stage = 0; stage < config.stages; ++stage) {
       barrier_init(full(stage), 1);
-      barrier_init(empty(stage), config.warps);
+      barrier_init(empty(stage), config.warps * arrivals);
     }
     fence_barrier_init();
   }
@@ -146,10 +150,11 @@ private:
     return ring.place(half_page);
   }
   __device__ __forceinline__ void release(uint32_t half_page) const {
-    if constexpr (!tiles_by_warpgroup(config.head_dim))
-      fence_async_shared(); // waits for loads; products of warpgroups have been waited for
-    __syncwarp();
-    if (lane_index() == 0)
+    if constexpr (ring.arrivals == 32)
+      fence_async_shared(); // waits for the loads
+    else
+      __syncwarp();
+    if (ring.arrivals == 32 || lane_index() == 0)
       barrier_arrive(ring.empty(half_page));
   }
 };
