@@ -150,11 +150,11 @@ private:
     return ring.place(half_page);
   }
   __device__ __forceinline__ void release(uint32_t half_page) const {
-    if constexpr (ring.arrivals == 32)
+    if constexpr (PageRing<config>::arrivals == 32)
       fence_async_shared(); // waits for the loads
     else
       __syncwarp();
-    if (ring.arrivals == 32 || lane_index() == 0)
+    if (PageRing<config>::arrivals == 32 || lane_index() == 0)
       barrier_arrive(ring.empty(half_page));
   }
 };
