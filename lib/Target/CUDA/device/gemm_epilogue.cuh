@@ -266,15 +266,15 @@ private:
         from_float<Output>(apply<Epilogue>(matrices, vectors, 0, sums...));
   }
 
-  template <int index> static constexpr bool kIsMatrix =
-      extra_kind<Epilogue, index>() == ExtraKind::matrix;
+  template <int index>
+  static constexpr bool kIsMatrix = extra_kind<Epilogue, index>() == ExtraKind::matrix;
   static constexpr int kMatrices = int(kIsMatrix<0>) + int(kIsMatrix<1>) + int(kIsMatrix<2>);
   static constexpr int kMatrix = kIsMatrix<0> ? 0 : kIsMatrix<1> ? 1 : kIsMatrix<2> ? 2 : -1;
 
-  static constexpr int kGroupOutputs = config.pair ? 32 : 64;   // of a token, of a warpgroup
-  static constexpr int kStagedRow = kGroupOutputs * 2;          // bytes of a staged row
-  static constexpr int kPieces = kStagedRow / 16;               // of a row
-  static constexpr int kChannels = config.pair ? 1 : 2;         // outputs of a thread for a token
+  static constexpr int kGroupOutputs = config.pair ? 32 : 64; // of a token, of a warpgroup
+  static constexpr int kStagedRow = kGroupOutputs * 2;        // bytes of a staged row
+  static constexpr int kPieces = kStagedRow / 16;             // of a row
+  static constexpr int kChannels = config.pair ? 1 : 2;       // outputs of a thread for a token
 
   /// Piece `piece` of staged row `token`: eight rows of eight outputs are in different banks.
   __device__ __forceinline__ static uint32_t staged_at(uint32_t buffer, int token, int piece) {
@@ -335,9 +335,9 @@ private:
         float results[2];
 #pragma unroll
         for (int e = 0; e < 2; ++e)
-          results[e] = output_of(sums + 4 * eight + e, has_channel_scales(config) ? scales[2 * eight + e] : 1.0f,
-                                 channels, i % kChannels,
-                                 e ? high_to_float(elements[i]) : low_to_float(elements[i]));
+          results[e] = output_of(
+              sums + 4 * eight + e, has_channel_scales(config) ? scales[2 * eight + e] : 1.0f,
+              channels, i % kChannels, e ? high_to_float(elements[i]) : low_to_float(elements[i]));
         packed[i] = pack_bf16(results[0], results[1]);
       }
       store_matrices_transposed(address, packed);
@@ -347,9 +347,8 @@ private:
   /// The output of sums[0] and sums[2], channels that are eight apart: of both if they are a
   /// pair, else of one.
   template <class Sum>
-  __device__ __forceinline__ static float output_of(const Sum *sums, float token_scale,
-                                                    const Channels &channels, int half,
-                                                    float element) {
+  __device__ __forceinline__ static float
+  output_of(const Sum *sums, float token_scale, const Channels &channels, int half, float element) {
     Extras<Epilogue, ExtraKind::matrix, Held> matrices;
     if constexpr (kMatrix == 0)
       matrices.extra0.elements.value = element;
@@ -406,8 +405,8 @@ private:
     }
     __device__ __forceinline__ void store(uint32_t buffer, int first) const {
       for_each(buffer, first, [&](int, int64_t row, int channel, uint32_t address) {
-        *reinterpret_cast<Vec16 *>(tile.epilogue.output + row * Epilogue::output_stride +
-                                   channel) = load_shared_16(address);
+        *reinterpret_cast<Vec16 *>(tile.epilogue.output + row * Epilogue::output_stride + channel) =
+            load_shared_16(address);
       });
     }
   };

@@ -92,7 +92,8 @@ template <GemmConfig config> struct Tile {
   int first_row;
 
   __device__ __forceinline__ explicit Tile(int64_t rows)
-      : index(is_persistent(config) ? blockIdx.y / config.cluster : blockIdx.y * gridDim.x + blockIdx.x),
+      : index(is_persistent(config) ? blockIdx.y / config.cluster
+                                    : blockIdx.y * gridDim.x + blockIdx.x),
         row_tiles(int((rows + config.tile_t - 1) / config.tile_t)) {
     if constexpr (is_persistent(config))
       place_in_band();
