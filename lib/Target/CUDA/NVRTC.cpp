@@ -48,12 +48,25 @@ static std::vector<std::string> candidates() {
   return files;
 }
 
+/// NVRTC opens its library of builtins by name, which the loader finds where it was loaded
+/// before: beside \p library, as in a wheel, it would not look.
+static void openBuiltins(StringRef library) {
+  std::error_code error;
+  StringRef folder = path::parent_path(library);
+  for (llvm::sys::fs::directory_iterator file(folder, error), end; file != end && !error;
+       file.increment(error))
+    if (path::filename(file->path()).starts_with("libnvrtc-builtins.so"))
+      dlopen(file->path().c_str(), RTLD_NOW | RTLD_LOCAL);
+}
+
 static void *open(std::string &failures) {
   for (const std::string &file : candidates()) {
     if (path::has_parent_path(file) && !llvm::sys::fs::exists(file)) {
       failures += "\n  " + file + ": not there";
       continue;
     }
+    if (path::has_parent_path(file))
+      openBuiltins(file);
     if (void *library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL))
       return library;
     const char *reason = dlerror();
